@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::{env, error::Error, fs};
 
 use protox::Compiler;
-use protox::prost::Message as _;
 
 /// Compiled as roots, so that the descriptor set holds them and everything they import.
 const ROOTS: &[&str] = &[

@@ -1,6 +1,5 @@
 //! Deskhand's contracts: messages, client stubs and server traits, generated from the .proto files beside this crate, and
 //! the descriptor set that they were generated from.
-#![expect(missing_docs, reason = "prost documents messages and fields from the .proto files, but not its own enum methods")]
 
 /// All contracts with their imports, comments and HTTP bindings, as an encoded `google.protobuf.FileDescriptorSet`: for
 /// reflection, gateways and documentation.
