@@ -1,1 +1,21 @@
-//! .
+//! Deskhand's ticket-service: accounts, tickets, messages, and the life of every AI reply. It owns PostgreSQL.
+//!
+//! In every feature `rpc → service → store`: [`accounts`], [`tickets`], [`replies`], each of which may use those before
+//! it, and all of them `db`. Rules stand in files of their own that know neither gRPC nor SQL.
+
+pub mod accounts;
+pub mod caller;
+pub mod db;
+mod error;
+mod housekeeping;
+mod replies;
+mod secret;
+pub mod server;
+pub mod settings;
+mod text;
+mod tickets;
+mod timestamp;
+mod violations;
+
+pub use error::Error;
+pub use server::serve;

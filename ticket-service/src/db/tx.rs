@@ -1,0 +1,33 @@
+//! Transactions that PostgreSQL asks to repeat.
+
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+
+/// Tries of one transaction.
+const TRIES: u32 = 5;
+
+/// Runs `transaction`, which begins and commits one, and runs it again where PostgreSQL asks for that (a serialisation
+/// failure, a deadlock): nothing was done then.
+pub(crate) async fn retrying<T, F: Future<Output = Result<T>>>(transaction: impl Fn() -> F) -> Result<T> {
+    let mut tried = 1;
+    loop {
+        match transaction().await {
+            Err(error) if tried < TRIES && asks_to_repeat(&error) => {
+                tracing::debug!(tried, %error, "repeating a transaction");
+                // The one that won is at work for about this long; more each time, so that two do not meet for ever.
+                tokio::time::sleep(Duration::from_millis(u64::from(2 * tried * tried))).await;
+                tried += 1;
+            }
+            result => return result,
+        }
+    }
+}
+
+/// 40001: serialisation failure; 40P01: deadlock.
+fn asks_to_repeat(error: &Error) -> bool {
+    let Error::Database(sqlx::Error::Database(error)) = error else {
+        return false;
+    };
+    error.code().is_some_and(|code| matches!(&*code, "40001" | "40P01"))
+}

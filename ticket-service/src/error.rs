@@ -1,0 +1,142 @@
+//! Everything that can go wrong, and the one place where it becomes what a caller sees. docs/errors.md is its table.
+
+use std::time::Duration;
+
+use service_kit::refusal::{Refusal, Violation};
+use tonic::{Code, Status};
+
+/// Why a call was refused or failed.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant's text says it")]
+pub enum Error {
+    #[error("fields are not as they must be")]
+    Invalid(Vec<Violation>),
+    #[error("the request_id was used for another request")]
+    RequestIdReused,
+    #[error("there is no access token")]
+    TokenMissing,
+    #[error("the access token is not one of ours")]
+    TokenInvalid,
+    #[error("the access token has expired")]
+    TokenExpired,
+    #[error("the e-mail address or the password is wrong")]
+    InvalidCredentials,
+    #[error("the role does not allow it: {0}")]
+    RoleNotAllowed(&'static str),
+    #[error("the e-mail address has an account already")]
+    EmailTaken,
+    #[error("there is no such ticket")]
+    TicketNotFound,
+    #[error("there is no such reply")]
+    ReplyNotFound,
+    #[error("the ticket is closed")]
+    TicketClosed,
+    #[error("a person handles the ticket")]
+    HandledByHuman,
+    #[error("too much at once")]
+    Overloaded,
+    #[error("the database cannot be used now")]
+    DatabaseUnavailable(#[source] sqlx::Error),
+    #[error("the database failed")]
+    Database(#[source] sqlx::Error),
+    #[error("{0}")]
+    Internal(&'static str, #[source] Option<Box<dyn std::error::Error + Send + Sync>>),
+}
+
+/// What went well, or an [`Error`].
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// A fault of ours, with its cause.
+    pub(crate) fn internal(what: &'static str, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Internal(what, Some(cause.into()))
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => {
+                Self::DatabaseUnavailable(error)
+            }
+            // 57P01-57P03: shutting down, crashed, starting; 53300: too many connections; 57014: statement_timeout;
+            // 55P03: lock_timeout.
+            sqlx::Error::Database(database)
+                if database
+                    .code()
+                    .is_some_and(|code| matches!(&*code, "57P01" | "57P02" | "57P03" | "53300" | "57014" | "55P03")) =>
+            {
+                Self::DatabaseUnavailable(error)
+            }
+            _ => Self::Database(error),
+        }
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        refusal(error).into()
+    }
+}
+
+fn refusal(error: Error) -> Refusal {
+    match error {
+        Error::Invalid(violations) => Refusal::invalid_fields(violations),
+        Error::RequestIdReused => Refusal::new(
+            Code::InvalidArgument,
+            "REQUEST_ID_REUSED",
+            "This request_id belongs to an earlier, different request of yours.",
+        ),
+        Error::TokenMissing => Refusal::new(
+            Code::Unauthenticated,
+            "TOKEN_MISSING",
+            "Log in, and send one `authorization: Bearer <access token>`.",
+        ),
+        Error::TokenInvalid => {
+            Refusal::new(Code::Unauthenticated, "TOKEN_INVALID", "The access token is not valid here. Log in again.")
+        }
+        Error::TokenExpired => {
+            Refusal::new(Code::Unauthenticated, "TOKEN_EXPIRED", "The access token has expired. Log in again.")
+        }
+        Error::InvalidCredentials => Refusal::new(
+            Code::Unauthenticated,
+            "INVALID_CREDENTIALS",
+            "The e-mail address or the password is wrong.",
+        ),
+        Error::RoleNotAllowed(sentence) => Refusal::new(Code::PermissionDenied, "ROLE_NOT_ALLOWED", sentence),
+        Error::EmailTaken => {
+            Refusal::new(Code::AlreadyExists, "EMAIL_TAKEN", "There is an account with this e-mail address already.")
+        }
+        Error::TicketNotFound => Refusal::new(Code::NotFound, "TICKET_NOT_FOUND", "There is no such ticket."),
+        Error::ReplyNotFound => Refusal::new(Code::NotFound, "REPLY_NOT_FOUND", "There is no such reply."),
+        Error::TicketClosed => {
+            Refusal::new(Code::FailedPrecondition, "TICKET_CLOSED", "The ticket is closed; open a new one.")
+        }
+        Error::HandledByHuman => Refusal::new(
+            Code::FailedPrecondition,
+            "HANDLED_BY_HUMAN",
+            "A person has taken this ticket; the assistant does not answer in it.",
+        ),
+        Error::Overloaded => {
+            Refusal::new(Code::ResourceExhausted, "OVERLOADED", "There is too much to do here at the moment.")
+                .retry_after(Duration::from_secs(1))
+        }
+        Error::DatabaseUnavailable(cause) => {
+            tracing::warn!(error = &cause as &dyn std::error::Error, "the database cannot be used");
+            Refusal::new(Code::Unavailable, "DATABASE_UNAVAILABLE", "This cannot be done just now; try again.")
+                .retry_after(Duration::from_secs(1))
+        }
+        Error::Database(cause) => {
+            tracing::error!(error = &cause as &dyn std::error::Error, "the database failed");
+            internal()
+        }
+        Error::Internal(what, cause) => {
+            tracing::error!(error = cause.as_deref().map(|c| c as &dyn std::error::Error), "{what}");
+            internal()
+        }
+    }
+}
+
+fn internal() -> Refusal {
+    Refusal::new(Code::Internal, "INTERNAL", "Something went wrong here; it has been logged.")
+}

@@ -1,0 +1,13 @@
+//! Tickets, and the conversation in them.
+
+mod page;
+mod policy;
+mod request;
+mod rpc;
+mod service;
+pub(crate) mod store;
+pub(crate) mod ticket;
+mod wire;
+
+pub(crate) use rpc::Rpc;
+pub(crate) use service::Service;

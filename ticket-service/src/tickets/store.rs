@@ -1,0 +1,352 @@
+//! Tickets and messages in PostgreSQL. Whose tickets may be seen is an argument of every query.
+
+use serde::Deserialize;
+use sqlx::types::Json;
+use sqlx::{PgConnection, PgPool};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::request::NewTicket;
+use super::ticket::{AuthorKind, Handler, Message, Status, Ticket, Visibility};
+use crate::error::{Error, Result};
+
+/// A ticket's row.
+pub(super) struct TicketRow {
+    id: Uuid,
+    number: i64,
+    title: String,
+    description: String,
+    status: String,
+    priority: String,
+    category: String,
+    tags: Vec<String>,
+    requester_id: Uuid,
+    assignee_id: Option<Uuid>,
+    handler: String,
+    version: i32,
+    create_time: OffsetDateTime,
+    update_time: OffsetDateTime,
+    first_response_time: Option<OffsetDateTime>,
+    resolve_time: Option<OffsetDateTime>,
+}
+
+impl TryFrom<TicketRow> for Ticket {
+    type Error = Error;
+
+    fn try_from(row: TicketRow) -> Result<Self> {
+        Ok(Self {
+            id: row.id,
+            number: row.number,
+            title: row.title,
+            description: row.description,
+            status: word(&row.status)?,
+            priority: word(&row.priority)?,
+            category: word(&row.category)?,
+            tags: row.tags,
+            requester_id: row.requester_id,
+            assignee_id: row.assignee_id,
+            handler: word(&row.handler)?,
+            version: row.version,
+            create_time: row.create_time,
+            update_time: row.update_time,
+            first_response_time: row.first_response_time,
+            resolve_time: row.resolve_time,
+        })
+    }
+}
+
+/// A message's row; also what `row_to_json` makes of one.
+#[derive(Debug, Deserialize)]
+struct MessageRow {
+    id: Uuid,
+    ticket_id: Uuid,
+    seq: i32,
+    author_id: Option<Uuid>,
+    author_kind: String,
+    body: String,
+    visibility: String,
+    #[serde(with = "time::serde::rfc3339")]
+    create_time: OffsetDateTime,
+    reply_id: Option<Uuid>,
+}
+
+impl TryFrom<MessageRow> for Message {
+    type Error = Error;
+
+    fn try_from(row: MessageRow) -> Result<Self> {
+        Ok(Self {
+            id: row.id,
+            ticket_id: row.ticket_id,
+            seq: row.seq,
+            author_id: row.author_id,
+            author_kind: word(&row.author_kind)?,
+            body: row.body,
+            visibility: word(&row.visibility)?,
+            create_time: row.create_time,
+            reply_id: row.reply_id,
+        })
+    }
+}
+
+/// A stored word as its type.
+pub(crate) fn word<T: std::str::FromStr<Err = strum::ParseError>>(stored: &str) -> Result<T> {
+    stored.parse().map_err(|error| Error::internal("a stored word is unknown", error))
+}
+
+/// Keeps a new ticket.
+pub(super) async fn create_in_tx(tx: &mut PgConnection, requester: Uuid, new: &NewTicket) -> Result<Ticket> {
+    sqlx::query_as!(
+        TicketRow,
+        "INSERT INTO tickets (id, requester_id, title, description, priority, category, tags)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)
+         RETURNING id, number, title, description, status, priority, category, tags, requester_id, assignee_id, handler,
+                   version, create_time, update_time, first_response_time, resolve_time",
+        Uuid::now_v7(),
+        requester,
+        new.title,
+        new.description,
+        <&str>::from(new.priority),
+        <&str>::from(new.category),
+        &new.tags,
+    )
+    .fetch_one(tx)
+    .await?
+    .try_into()
+}
+
+/// A ticket and its newest messages, in one round trip.
+pub(super) async fn with_newest_messages(
+    pool: &PgPool,
+    sees_only: Option<Uuid>,
+    ticket_id: Uuid,
+    limit: i64,
+) -> Result<(Ticket, Vec<Message>)> {
+    let found = sqlx::query!(
+        r#"SELECT t.id, t.number, t.title, t.description, t.status, t.priority, t.category, t.tags, t.requester_id,
+                  t.assignee_id, t.handler, t.version, t.create_time, t.update_time, t.first_response_time, t.resolve_time,
+                  (SELECT json_agg(row_to_json(newest)) FROM (
+                       SELECT m.id, m.ticket_id, m.seq, m.author_id, m.author_kind, m.body, m.visibility, m.create_time,
+                              m.reply_id
+                       FROM messages m
+                       WHERE m.ticket_id = t.id AND ($2::uuid IS NULL OR m.visibility = 'PUBLIC')
+                       ORDER BY m.seq DESC LIMIT $3
+                   ) newest) AS "messages: Json<Vec<MessageRow>>"
+           FROM tickets t
+           WHERE t.id = $1 AND ($2::uuid IS NULL OR t.requester_id = $2)"#,
+        ticket_id,
+        sees_only,
+        limit,
+    )
+    .fetch_optional(pool)
+    .await?
+    .ok_or(Error::TicketNotFound)?;
+    let messages = found.messages.map_or_else(Vec::new, |Json(messages)| messages);
+    let row = TicketRow {
+        id: found.id,
+        number: found.number,
+        title: found.title,
+        description: found.description,
+        status: found.status,
+        priority: found.priority,
+        category: found.category,
+        tags: found.tags,
+        requester_id: found.requester_id,
+        assignee_id: found.assignee_id,
+        handler: found.handler,
+        version: found.version,
+        create_time: found.create_time,
+        update_time: found.update_time,
+        first_response_time: found.first_response_time,
+        resolve_time: found.resolve_time,
+    };
+    Ok((row.try_into()?, messages.into_iter().map(Message::try_from).collect::<Result<_>>()?))
+}
+
+/// Tickets, newest first, from the one before `before`.
+pub(super) async fn list(
+    pool: &PgPool,
+    sees_only: Option<Uuid>,
+    before: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Ticket>> {
+    let before = before.unwrap_or(Uuid::max());
+    // Two statements, so that each has the plan of its own index.
+    let rows = match sees_only {
+        Some(requester) => {
+            sqlx::query_as!(
+                TicketRow,
+                "SELECT id, number, title, description, status, priority, category, tags, requester_id, assignee_id, handler,
+                        version, create_time, update_time, first_response_time, resolve_time
+                 FROM tickets WHERE requester_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
+                requester,
+                before,
+                limit,
+            )
+            .fetch_all(pool)
+            .await?
+        }
+        None => {
+            sqlx::query_as!(
+                TicketRow,
+                "SELECT id, number, title, description, status, priority, category, tags, requester_id, assignee_id, handler,
+                        version, create_time, update_time, first_response_time, resolve_time
+                 FROM tickets WHERE id < $1 ORDER BY id DESC LIMIT $2",
+                before,
+                limit,
+            )
+            .fetch_all(pool)
+            .await?
+        }
+    };
+    rows.into_iter().map(Ticket::try_from).collect()
+}
+
+/// The messages of a ticket, newest first, from the one before `before`.
+pub(super) async fn list_messages(
+    pool: &PgPool,
+    sees_only: Option<Uuid>,
+    ticket_id: Uuid,
+    before: Option<i32>,
+    limit: i64,
+) -> Result<Vec<Message>> {
+    // The ticket stands in the query, so that none is told from one without messages.
+    let found = sqlx::query!(
+        r#"SELECT (SELECT json_agg(row_to_json(page)) FROM (
+                       SELECT m.id, m.ticket_id, m.seq, m.author_id, m.author_kind, m.body, m.visibility, m.create_time,
+                              m.reply_id
+                       FROM messages m
+                       WHERE m.ticket_id = t.id AND m.seq < $3 AND ($2::uuid IS NULL OR m.visibility = 'PUBLIC')
+                       ORDER BY m.seq DESC LIMIT $4
+                   ) page) AS "messages: Json<Vec<MessageRow>>"
+           FROM tickets t
+           WHERE t.id = $1 AND ($2::uuid IS NULL OR t.requester_id = $2)"#,
+        ticket_id,
+        sees_only,
+        before.unwrap_or(i32::MAX),
+        limit,
+    )
+    .fetch_optional(pool)
+    .await?
+    .ok_or(Error::TicketNotFound)?;
+    let messages = found.messages.map_or_else(Vec::new, |Json(messages)| messages);
+    messages.into_iter().map(Message::try_from).collect()
+}
+
+/// A ticket that stays as it is until the transaction ends.
+pub(crate) struct Locked {
+    pub(crate) id: Uuid,
+    pub(crate) requester_id: Uuid,
+    pub(crate) status: Status,
+    pub(crate) handler: Handler,
+    pub(crate) last_customer_seq: i32,
+    last_seq: i32,
+}
+
+/// Locks a ticket's row. Every change to a ticket, its messages and its replies begins with this.
+pub(crate) async fn lock_in_tx(tx: &mut PgConnection, sees_only: Option<Uuid>, ticket_id: Uuid) -> Result<Locked> {
+    let row = sqlx::query!(
+        "SELECT id, requester_id, status, handler, last_seq, last_customer_seq FROM tickets
+         WHERE id = $1 AND ($2::uuid IS NULL OR requester_id = $2) FOR UPDATE",
+        ticket_id,
+        sees_only,
+    )
+    .fetch_optional(tx)
+    .await?
+    .ok_or(Error::TicketNotFound)?;
+    Ok(Locked {
+        id: row.id,
+        requester_id: row.requester_id,
+        status: word(&row.status)?,
+        handler: word(&row.handler)?,
+        last_customer_seq: row.last_customer_seq,
+        last_seq: row.last_seq,
+    })
+}
+
+/// A message to be added.
+pub(crate) struct Post<'a> {
+    pub(crate) author_id: Option<Uuid>,
+    pub(crate) author_kind: AuthorKind,
+    pub(crate) body: &'a str,
+    pub(crate) visibility: Visibility,
+    pub(crate) reply_id: Option<Uuid>,
+}
+
+/// Adds a message to a locked ticket, and changes the ticket by what it means: a customer's reopens a resolved one, an
+/// agent's public one takes it from the assistant, and the desk's first public one is the first response.
+pub(crate) async fn post_in_tx(tx: &mut PgConnection, ticket: &Locked, post: Post<'_>) -> Result<Message> {
+    let seq = ticket.last_seq + 1;
+    let public = post.visibility == Visibility::Public;
+    let by_customer = post.author_kind == AuthorKind::Customer;
+    let reopens = by_customer && ticket.status == Status::Resolved;
+    let taken = post.author_kind == AuthorKind::Agent && public;
+    let responds = public && matches!(post.author_kind, AuthorKind::Agent | AuthorKind::Assistant);
+
+    let row = sqlx::query_as!(
+        MessageRow,
+        "INSERT INTO messages (id, ticket_id, seq, author_id, author_kind, body, visibility, reply_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+         RETURNING id, ticket_id, seq, author_id, author_kind, body, visibility, create_time, reply_id",
+        Uuid::now_v7(),
+        ticket.id,
+        seq,
+        post.author_id,
+        <&str>::from(post.author_kind),
+        post.body,
+        <&str>::from(post.visibility),
+        post.reply_id,
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "UPDATE tickets SET
+             last_seq = $2,
+             last_customer_seq = CASE WHEN $3 THEN $2 ELSE last_customer_seq END,
+             status = CASE WHEN $4 THEN 'OPEN' ELSE status END,
+             resolve_time = CASE WHEN $4 THEN NULL ELSE resolve_time END,
+             handler = CASE WHEN $5 THEN 'HUMAN' ELSE handler END,
+             first_response_time = CASE WHEN $6 THEN coalesce(first_response_time, now()) ELSE first_response_time END,
+             update_time = now(),
+             version = version + 1
+         WHERE id = $1",
+        ticket.id,
+        seq,
+        by_customer,
+        reopens,
+        taken,
+        responds,
+    )
+    .execute(tx)
+    .await?;
+    row.try_into()
+}
+
+/// What has been said in a ticket, as a prompt needs it.
+pub(crate) struct Conversation {
+    pub(crate) title: String,
+    pub(crate) description: String,
+    pub(crate) category: super::ticket::Category,
+    /// The newest public messages, oldest first.
+    pub(crate) turns: Vec<(AuthorKind, String)>,
+}
+
+/// A ticket's public conversation: its newest `limit` messages.
+pub(crate) async fn conversation_in_tx(tx: &mut PgConnection, ticket: &Locked, limit: i64) -> Result<Conversation> {
+    let head = sqlx::query!("SELECT title, description, category FROM tickets WHERE id = $1", ticket.id)
+        .fetch_one(&mut *tx)
+        .await?;
+    let newest_first = sqlx::query!(
+        "SELECT author_kind, body FROM messages WHERE ticket_id = $1 AND visibility = 'PUBLIC' ORDER BY seq DESC LIMIT $2",
+        ticket.id,
+        limit,
+    )
+    .fetch_all(tx)
+    .await?;
+    let turns = newest_first.into_iter().rev().map(|row| Ok((word(&row.author_kind)?, row.body)));
+    Ok(Conversation {
+        title: head.title,
+        description: head.description,
+        category: word(&head.category)?,
+        turns: turns.collect::<Result<_>>()?,
+    })
+}
