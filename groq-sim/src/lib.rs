@@ -1,1 +1,34 @@
-//! .
+//! A server that speaks Groq's wire protocol (OpenAI-compatible chat completions), faults included.
+//!
+//! Development runs talk to it when there is no API key, and tests of other crates start it in-process. Nothing here is
+//! a model: an answer is built from the request by fixed rules, so a test can say what it expects.
+//!
+//! - `api`: the HTTP surface: `/openai/v1/…` as Groq has it, and `/_sim/…` to control and to look
+//! - `request`: what a caller may send, and the refusals for everything else
+//! - `scenario`: what may go wrong, as data; one catalog that the documentation is tested against
+//! - `answer`: what would be said: tokens, reasoning, text, tool call, the usage of it
+//! - `reply`: an answer and a scenario become steps on the wire, and a body that plays them
+//! - `journal`: what came in, what went out, and how it ended
+//! - `server`: connections
+
+mod answer;
+mod api;
+mod control;
+mod journal;
+mod models;
+mod reply;
+mod request;
+mod running;
+mod scenario;
+mod server;
+mod settings;
+mod simulator;
+mod wire;
+
+pub use control::Control;
+pub use journal::{Call, Outcome, Received};
+pub use running::{Running, start};
+pub use scenario::{Bad, ErrorCode, Fault, HowCut, LimitKind, Options, Scenario, catalog};
+pub use server::serve;
+pub use settings::{Keep, Limits, Pace, Settings};
+pub use wire::{CompletionDetails, PromptDetails, Usage};
