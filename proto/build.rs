@@ -29,7 +29,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut ours = compiler.file_descriptor_set();
     // Options are not generated; their imports stay out.
-    ours.file.retain(|file| !matches!(file.package(), "google.api" | "google.rpc"));
+    ours.file
+        .retain(|file| !matches!(file.package(), "google.api" | "google.rpc"));
     tonic_prost_build::configure().compile_fds(ours)?;
     Ok(())
 }

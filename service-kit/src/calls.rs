@@ -45,13 +45,23 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let span = tracing::info_span!("call", method = request.uri().path());
-        let mut record = Record { span: span.clone(), began: Instant::now(), code: None };
+        let mut record = Record {
+            span: span.clone(),
+            began: Instant::now(),
+            code: None,
+        };
         let response = span.in_scope(|| self.inner.call(request));
         Box::pin(
             async move {
                 let response = response.await?;
                 record.read(response.headers());
-                Ok(response.map(|body| if body.is_end_stream() { body } else { Body::new(Recorded { body, record }) }))
+                Ok(response.map(|body| {
+                    if body.is_end_stream() {
+                        body
+                    } else {
+                        Body::new(Recorded { body, record })
+                    }
+                }))
             }
             .instrument(span),
         )

@@ -52,7 +52,10 @@ impl<S> Layer<S> for Deadlines {
     type Service = Limited<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Limited { inner, default: self.default }
+        Limited {
+            inner,
+            default: self.default,
+        }
     }
 }
 
@@ -79,7 +82,8 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let limit = match from_headers(request.headers()) {
             Ok(asked) => asked.map(|asked| asked - HEAD_START.min(asked / 10)),
-            Err(refusal) => {
+            Err(wrong) => {
+                let refusal = Refusal::new(Code::InvalidArgument, "MALFORMED_REQUEST", wrong);
                 let response = Status::from(refusal).into_http();
                 return Box::pin(async move { Ok(response) });
             }
@@ -102,7 +106,10 @@ where
                 if body.is_end_stream() {
                     return body;
                 }
-                Body::new(LimitedBody { body: Some(body), ends: Box::pin(sleep_until(ends)) })
+                Body::new(LimitedBody {
+                    body: Some(body),
+                    ends: Box::pin(sleep_until(ends)),
+                })
             }))
         })
     }
@@ -130,7 +137,11 @@ impl http_body::Body for LimitedBody {
         }
         self.body = None;
         let mut trailers = HeaderMap::new();
-        Poll::Ready(Some(Status::from(exceeded()).add_header(&mut trailers).map(|()| Frame::trailers(trailers))))
+        Poll::Ready(Some(
+            Status::from(exceeded())
+                .add_header(&mut trailers)
+                .map(|()| Frame::trailers(trailers)),
+        ))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -143,16 +154,20 @@ impl http_body::Body for LimitedBody {
 }
 
 pub(crate) fn exceeded() -> Refusal {
-    Refusal::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "The call's time was over before its answer was whole.")
+    Refusal::new(
+        Code::DeadlineExceeded,
+        "DEADLINE_EXCEEDED",
+        "The call's time was over before its answer was whole.",
+    )
 }
 
-fn from_headers(headers: &HeaderMap) -> Result<Option<Duration>, Refusal> {
+/// What the caller set; `Err` where it cannot be read.
+fn from_headers(headers: &HeaderMap) -> Result<Option<Duration>, &'static str> {
     let Some(value) = headers.get("grpc-timeout") else {
         return Ok(None);
     };
-    value.to_str().ok().and_then(parse).map(Some).ok_or_else(|| {
-        Refusal::new(Code::InvalidArgument, "MALFORMED_REQUEST", "grpc-timeout is not 1 to 8 digits and a unit.")
-    })
+    let limit = value.to_str().ok().and_then(parse);
+    limit.map(Some).ok_or("grpc-timeout is not 1 to 8 digits and a unit.")
 }
 
 /// `TimeoutValue TimeoutUnit` of the gRPC protocol: 1 to 8 digits, then one of `HMSmun`.
@@ -195,11 +210,18 @@ mod tests {
     async fn a_silent_handler_ends_as_deadline_exceeded_before_the_caller_s_clock() {
         let silent = tower::service_fn(|_: Request<()>| std::future::pending::<Result<Response<Body>, Status>>());
         let began = Instant::now();
-        let response = Deadlines::new(none).layer(silent).oneshot(asking("100m")).await.unwrap();
+        let response = Deadlines::new(none)
+            .layer(silent)
+            .oneshot(asking("100m"))
+            .await
+            .unwrap();
 
         let status = Status::from_header_map(response.headers()).unwrap();
         assert_eq!(status.code(), Code::DeadlineExceeded);
-        assert_eq!(status.get_error_details().error_info().unwrap().reason, "DEADLINE_EXCEEDED");
+        assert_eq!(
+            status.get_error_details().error_info().unwrap().reason,
+            "DEADLINE_EXCEEDED"
+        );
         assert!(began.elapsed() < Duration::from_millis(100));
     }
 
@@ -216,15 +238,30 @@ mod tests {
         let stream = tower::service_fn(|_: Request<()>| async { Ok::<_, Status>(Response::new(Body::new(Silent))) });
         let response = Deadlines::new(none).layer(stream).oneshot(asking("1S")).await.unwrap();
 
-        let trailers = response.into_body().collect().await.unwrap().trailers().cloned().unwrap();
-        assert_eq!(Status::from_header_map(&trailers).unwrap().code(), Code::DeadlineExceeded);
+        let trailers = response
+            .into_body()
+            .collect()
+            .await
+            .unwrap()
+            .trailers()
+            .cloned()
+            .unwrap();
+        assert_eq!(
+            Status::from_header_map(&trailers).unwrap().code(),
+            Code::DeadlineExceeded
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_handler_is_told_what_is_left_and_the_default_stands_in() {
         let seen = tower::service_fn(|request: Request<()>| async move {
             let left = request.extensions().get::<Deadline>().unwrap().remaining();
-            Ok::<_, Status>(Response::builder().header("left", left.as_millis().to_string()).body(Body::empty()).unwrap())
+            Ok::<_, Status>(
+                Response::builder()
+                    .header("left", left.as_millis().to_string())
+                    .body(Body::empty())
+                    .unwrap(),
+            )
         });
         let layer = Deadlines::new(|_| Some(Duration::from_secs(7)));
 

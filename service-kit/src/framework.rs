@@ -53,7 +53,13 @@ where
         Box::pin(async move {
             let mut response = response.await?;
             complete(response.headers_mut());
-            Ok(response.map(|body| if body.is_end_stream() { body } else { Body::new(Trailers { body }) }))
+            Ok(response.map(|body| {
+                if body.is_end_stream() {
+                    body
+                } else {
+                    Body::new(Trailers { body })
+                }
+            }))
         })
     }
 }
@@ -118,9 +124,11 @@ fn in_our_words(status: &Status) -> Refusal {
             "The request is compressed in a way that is not accepted here.",
         ),
         Code::Unimplemented => Refusal::new(Code::Unimplemented, "METHOD_UNKNOWN", "There is no such method here."),
-        Code::OutOfRange if message.starts_with("Error, decoded message length too large") => {
-            Refusal::new(Code::OutOfRange, "MESSAGE_TOO_LARGE", "The request is larger than this server accepts.")
-        }
+        Code::OutOfRange if message.starts_with("Error, decoded message length too large") => Refusal::new(
+            Code::OutOfRange,
+            "MESSAGE_TOO_LARGE",
+            "The request is larger than this server accepts.",
+        ),
         // tonic's own time limit says CANCELLED, about a limit that the caller set.
         Code::Cancelled if message == "Timeout expired" => crate::deadline::exceeded(),
         Code::Cancelled => Refusal::new(Code::Cancelled, "CANCELLED", "The call was cancelled."),
@@ -130,13 +138,21 @@ fn in_our_words(status: &Status) -> Refusal {
         Code::InvalidArgument => malformed(),
         code => {
             tracing::error!(?code, message, "a call failed outside any handler");
-            Refusal::new(Code::Internal, "INTERNAL", "Something went wrong here; it has been logged.")
+            Refusal::new(
+                Code::Internal,
+                "INTERNAL",
+                "Something went wrong here; it has been logged.",
+            )
         }
     }
 }
 
 fn malformed() -> Refusal {
-    Refusal::new(Code::InvalidArgument, "MALFORMED_REQUEST", "The request is not a message of this method.")
+    Refusal::new(
+        Code::InvalidArgument,
+        "MALFORMED_REQUEST",
+        "The request is not a message of this method.",
+    )
 }
 
 #[cfg(test)]
@@ -157,7 +173,10 @@ mod tests {
         let status = completed(Status::internal("failed to decode Protobuf message: secret"));
 
         assert_eq!(status.code(), Code::InvalidArgument);
-        assert_eq!(status.get_error_details().error_info().unwrap().reason, "MALFORMED_REQUEST");
+        assert_eq!(
+            status.get_error_details().error_info().unwrap().reason,
+            "MALFORMED_REQUEST"
+        );
         assert!(!status.message().contains("secret"));
     }
 

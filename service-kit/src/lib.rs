@@ -6,7 +6,7 @@
 //! - [`calls`]: a log span for every call, and its end
 //! - [`server`]: limits of a connection, reflection, a drain that ends
 //! - [`probe`]: asking a server whether it is healthy
-//! - [`telemetry`]: logs
+//! - [`telemetry`]: what is logged, and how
 //! - [`signal`]: when to stop
 
 pub mod calls;

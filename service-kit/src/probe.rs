@@ -16,7 +16,11 @@ use tonic_health::pb::health_client::HealthClient;
 pub async fn healthy(listens_on: SocketAddr) -> anyhow::Result<()> {
     let mut address = listens_on;
     if address.ip().is_unspecified() {
-        address.set_ip(if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
+        address.set_ip(if address.is_ipv4() {
+            [127, 0, 0, 1].into()
+        } else {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        });
     }
     let limit = Duration::from_secs(2);
     let channel = Endpoint::new(format!("http://{address}"))?
@@ -25,7 +29,10 @@ pub async fn healthy(listens_on: SocketAddr) -> anyhow::Result<()> {
         .connect()
         .await
         .with_context(|| format!("cannot connect to {address}"))?;
-    let answer = HealthClient::new(channel).check(HealthCheckRequest::default()).await?.into_inner();
+    let answer = HealthClient::new(channel)
+        .check(HealthCheckRequest::default())
+        .await?
+        .into_inner();
     if answer.status() != ServingStatus::Serving {
         bail!("{address} answers {:?}", answer.status());
     }

@@ -22,7 +22,10 @@ pub struct Violation {
 impl Violation {
     /// A violation of `field`, described by a sentence.
     pub fn new(field: impl Into<Cow<'static, str>>, description: impl Into<Cow<'static, str>>) -> Self {
-        Self { field: field.into(), description: description.into() }
+        Self {
+            field: field.into(),
+            description: description.into(),
+        }
     }
 }
 
@@ -56,7 +59,10 @@ impl Refusal {
             [only] => format!("{}: {}", only.field, only.description),
             several => format!("{} fields are not as they must be.", several.len()),
         };
-        Self { violations, ..Self::new(Code::InvalidArgument, "INVALID_FIELDS", message) }
+        Self {
+            violations,
+            ..Self::new(Code::InvalidArgument, "INVALID_FIELDS", message)
+        }
     }
 
     /// Adds a fact that a program may want.
@@ -93,9 +99,12 @@ mod tests {
 
     #[test]
     fn a_status_carries_all_that_was_said() {
-        let refusal = Refusal { code: Code::ResourceExhausted, ..Refusal::invalid_fields(vec![Violation::new("a", "b")]) }
-            .with("limit", "5")
-            .retry_after(Duration::from_secs(3));
+        let refusal = Refusal {
+            code: Code::ResourceExhausted,
+            ..Refusal::invalid_fields(vec![Violation::new("a", "b")])
+        }
+        .with("limit", "5")
+        .retry_after(Duration::from_secs(3));
         let status = Status::from(refusal);
         let details = status.get_error_details();
 

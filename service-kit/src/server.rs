@@ -46,10 +46,12 @@ where
     let incoming = tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
     let (stopping, mut stopped) = watch::channel(false);
     let mut server = server;
-    let serving = server.add_routes(routes).serve_with_incoming_shutdown(incoming, async move {
-        stop.await;
-        stopping.send_replace(true);
-    });
+    let serving = server
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(incoming, async move {
+            stop.await;
+            stopping.send_replace(true);
+        });
     let drained_out = async {
         // An error means that serving has ended and dropped the sender; then the other branch is ready.
         if stopped.wait_for(|stopped| *stopped).await.is_err() {

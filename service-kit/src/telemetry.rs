@@ -33,8 +33,12 @@ pub fn init(settings: &Settings) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&settings.filter)
         .map_err(|wrong| anyhow::anyhow!("RUST_LOG (--log) cannot be read: {wrong}"))?;
     let terminal = std::io::stderr().is_terminal();
-    let format = settings.format.unwrap_or(if terminal { Format::Text } else { Format::Json });
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let format = settings
+        .format
+        .unwrap_or(if terminal { Format::Text } else { Format::Json });
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     let started = match format {
         Format::Text => builder.with_ansi(terminal).try_init(),
         Format::Json => builder.json().flatten_event(true).try_init(),

@@ -59,18 +59,19 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => {
                 Self::DatabaseUnavailable(error)
             }
-            // 57P01-57P03: shutting down, crashed, starting; 53300: too many connections; 57014: statement_timeout;
-            // 55P03: lock_timeout.
-            sqlx::Error::Database(database)
-                if database
-                    .code()
-                    .is_some_and(|code| matches!(&*code, "57P01" | "57P02" | "57P03" | "53300" | "57014" | "55P03")) =>
-            {
+            sqlx::Error::Database(database) if database.code().is_some_and(|code| is_passing(&code)) => {
                 Self::DatabaseUnavailable(error)
             }
             _ => Self::Database(error),
         }
     }
+}
+
+/// SQLSTATEs that say nothing of the statement: connections (08, 28, 3D000), resources (53), shutdown and time limits (57),
+/// locks (55P03), a database that takes no connections (55000) or no writes (25006).
+fn is_passing(code: &str) -> bool {
+    ["08", "28", "53", "57"].iter().any(|class| code.starts_with(class))
+        || matches!(code, "3D000" | "55000" | "55P03" | "25006")
 }
 
 impl From<Error> for Status {
@@ -92,39 +93,53 @@ fn refusal(error: Error) -> Refusal {
             "TOKEN_MISSING",
             "Log in, and send one `authorization: Bearer <access token>`.",
         ),
-        Error::TokenInvalid => {
-            Refusal::new(Code::Unauthenticated, "TOKEN_INVALID", "The access token is not valid here. Log in again.")
-        }
-        Error::TokenExpired => {
-            Refusal::new(Code::Unauthenticated, "TOKEN_EXPIRED", "The access token has expired. Log in again.")
-        }
+        Error::TokenInvalid => Refusal::new(
+            Code::Unauthenticated,
+            "TOKEN_INVALID",
+            "The access token is not valid here. Log in again.",
+        ),
+        Error::TokenExpired => Refusal::new(
+            Code::Unauthenticated,
+            "TOKEN_EXPIRED",
+            "The access token has expired. Log in again.",
+        ),
         Error::InvalidCredentials => Refusal::new(
             Code::Unauthenticated,
             "INVALID_CREDENTIALS",
             "The e-mail address or the password is wrong.",
         ),
         Error::RoleNotAllowed(sentence) => Refusal::new(Code::PermissionDenied, "ROLE_NOT_ALLOWED", sentence),
-        Error::EmailTaken => {
-            Refusal::new(Code::AlreadyExists, "EMAIL_TAKEN", "There is an account with this e-mail address already.")
-        }
+        Error::EmailTaken => Refusal::new(
+            Code::AlreadyExists,
+            "EMAIL_TAKEN",
+            "There is an account with this e-mail address already.",
+        ),
         Error::TicketNotFound => Refusal::new(Code::NotFound, "TICKET_NOT_FOUND", "There is no such ticket."),
         Error::ReplyNotFound => Refusal::new(Code::NotFound, "REPLY_NOT_FOUND", "There is no such reply."),
-        Error::TicketClosed => {
-            Refusal::new(Code::FailedPrecondition, "TICKET_CLOSED", "The ticket is closed; open a new one.")
-        }
+        Error::TicketClosed => Refusal::new(
+            Code::FailedPrecondition,
+            "TICKET_CLOSED",
+            "The ticket is closed; open a new one.",
+        ),
         Error::HandledByHuman => Refusal::new(
             Code::FailedPrecondition,
             "HANDLED_BY_HUMAN",
             "A person has taken this ticket; the assistant does not answer in it.",
         ),
-        Error::Overloaded => {
-            Refusal::new(Code::ResourceExhausted, "OVERLOADED", "There is too much to do here at the moment.")
-                .retry_after(Duration::from_secs(1))
-        }
+        Error::Overloaded => Refusal::new(
+            Code::ResourceExhausted,
+            "OVERLOADED",
+            "There is too much to do here at the moment.",
+        )
+        .retry_after(Duration::from_secs(1)),
         Error::DatabaseUnavailable(cause) => {
             tracing::warn!(error = &cause as &dyn std::error::Error, "the database cannot be used");
-            Refusal::new(Code::Unavailable, "DATABASE_UNAVAILABLE", "This cannot be done just now; try again.")
-                .retry_after(Duration::from_secs(1))
+            Refusal::new(
+                Code::Unavailable,
+                "DATABASE_UNAVAILABLE",
+                "This cannot be done just now; try again.",
+            )
+            .retry_after(Duration::from_secs(1))
         }
         Error::Database(cause) => {
             tracing::error!(error = &cause as &dyn std::error::Error, "the database failed");
@@ -138,5 +153,9 @@ fn refusal(error: Error) -> Refusal {
 }
 
 fn internal() -> Refusal {
-    Refusal::new(Code::Internal, "INTERNAL", "Something went wrong here; it has been logged.")
+    Refusal::new(
+        Code::Internal,
+        "INTERNAL",
+        "Something went wrong here; it has been logged.",
+    )
 }

@@ -28,9 +28,13 @@ async fn main() -> anyhow::Result<ExitCode> {
             .await?;
         }
         Command::Migrate => db::migrate(&program.serve.database).await?,
-        Command::CreateAdmin { email, display_name, .. } => {
+        Command::CreateAdmin {
+            email, display_name, ..
+        } => {
             let mut password = String::new();
-            std::io::stdin().read_to_string(&mut password).context("cannot read the password from standard input")?;
+            std::io::stdin()
+                .read_to_string(&mut password)
+                .context("cannot read the password from standard input")?;
             let password = password.trim_end_matches(['\r', '\n']).to_owned();
             if !accounts::create_admin(&program.serve, email, password, display_name).await? {
                 tracing::warn!("there is an admin already; nothing was done");

@@ -24,7 +24,8 @@ pub(crate) struct Secret {
 impl Secret {
     /// Reads the secret from a file, which is made, readable to its owner only, where there is none.
     pub(crate) fn from_file(path: &Path) -> anyhow::Result<Self> {
-        let secret = read_or_make(path).with_context(|| format!("the desk's secret, {} (DESKHAND_SECRET_FILE)", path.display()))?;
+        let secret = read_or_make(path)
+            .with_context(|| format!("the desk's secret, {} (DESKHAND_SECRET_FILE)", path.display()))?;
         Self::derive(&secret)
     }
 
@@ -48,7 +49,10 @@ impl Secret {
     /// Encrypts `text` for URL-safe passage through a caller's hands, bound to `context`.
     pub(crate) fn seal(&self, text: &[u8], context: &[u8]) -> Option<String> {
         let mut sealed = text.to_vec();
-        let nonce = self.sealing.seal_in_place_append_tag(Aad::from(context), &mut sealed).ok()?;
+        let nonce = self
+            .sealing
+            .seal_in_place_append_tag(Aad::from(context), &mut sealed)
+            .ok()?;
         Some(URL_SAFE_NO_PAD.encode([nonce.as_ref().as_slice(), &sealed].concat()))
     }
 
@@ -58,7 +62,12 @@ impl Secret {
         let (nonce, sealed) = bytes.split_at_checked(NONCE_BYTES)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let mut sealed = sealed.to_vec();
-        Some(self.sealing.open_in_place(nonce, Aad::from(context), &mut sealed).ok()?.to_vec())
+        Some(
+            self.sealing
+                .open_in_place(nonce, Aad::from(context), &mut sealed)
+                .ok()?
+                .to_vec(),
+        )
     }
 }
 
@@ -78,17 +87,29 @@ fn read_or_make(path: &Path) -> anyhow::Result<Vec<u8>> {
     let draft = path.with_extension(format!("new-{}", uuid::Uuid::new_v4()));
     match fs::read_to_string(path) {
         Err(missing) if missing.kind() == ErrorKind::NotFound => {
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&draft)?;
             writeln!(file, "{}", STANDARD.encode(fresh))?;
             file.sync_all()?;
             let linked = fs::hard_link(&draft, path);
             fs::remove_file(&draft)?;
-            linked.or_else(|error| if error.kind() == ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })?;
+            linked.or_else(|error| {
+                if error.kind() == ErrorKind::AlreadyExists {
+                    Ok(())
+                } else {
+                    Err(error)
+                }
+            })?;
         }
         Err(unreadable) => return Err(unreadable.into()),
         Ok(_) => {}
     }
-    let secret = STANDARD.decode(fs::read_to_string(path)?.trim()).context("it is not base64")?;
+    let secret = STANDARD
+        .decode(fs::read_to_string(path)?.trim())
+        .context("it is not base64")?;
     anyhow::ensure!(secret.len() >= SECRET_BYTES, "it is shorter than {SECRET_BYTES} bytes");
     Ok(secret)
 }

@@ -68,10 +68,22 @@ pub struct Serve {
 #[derive(Args, Clone, Debug)]
 pub struct Database {
     /// PostgreSQL 14 or newer: postgres://user:password@host/name.
-    #[arg(long = "database-url", global = true, env = "DATABASE_URL", hide_env_values = true, default_value = "postgres:///deskhand")]
+    #[arg(
+        id = "database_url",
+        long = "database-url",
+        global = true,
+        env = "DATABASE_URL",
+        hide_env_values = true,
+        default_value = "postgres:///deskhand"
+    )]
     pub url: SecretString,
     /// Connections at most.
-    #[arg(long = "database-connections", global = true, env = "DATABASE_CONNECTIONS", default_value_t = 16)]
+    #[arg(
+        long = "database-connections",
+        global = true,
+        env = "DATABASE_CONNECTIONS",
+        default_value_t = 16
+    )]
     pub connections: u32,
 }
 
@@ -79,7 +91,13 @@ pub struct Database {
 #[derive(Args, Clone, Debug)]
 pub struct Assistant {
     /// Where assistant-service is.
-    #[arg(long = "assistant-url", global = true, env = "ASSISTANT_URL", default_value = "http://127.0.0.1:50052")]
+    #[arg(
+        id = "assistant_url",
+        long = "assistant-url",
+        global = true,
+        env = "ASSISTANT_URL",
+        default_value = "http://127.0.0.1:50052"
+    )]
     pub url: tonic::transport::Uri,
 }
 
@@ -88,7 +106,12 @@ pub struct Assistant {
 pub struct Accounts {
     /// File with the desk's secret, which keys page tokens and request fingerprints; made where there is none. All replicas
     /// need the same.
-    #[arg(long, global = true, env = "DESKHAND_SECRET_FILE", default_value = ".deskhand/secret")]
+    #[arg(
+        long,
+        global = true,
+        env = "DESKHAND_SECRET_FILE",
+        default_value = ".deskhand/secret"
+    )]
     pub secret_file: PathBuf,
     /// Folder with the keys that sign access tokens, one Ed25519 PKCS #8 PEM file each: the last by name signs, all are
     /// accepted. A key is made where there is none. All replicas need the same.
@@ -97,4 +120,32 @@ pub struct Accounts {
     /// Passwords that are checked at the same time, each with 19 MiB of memory [default: one per processor].
     #[arg(long, global = true, env = "ARGON2_SLOTS")]
     pub argon2_slots: Option<usize>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Program::command().debug_assert();
+    }
+
+    #[test]
+    fn help_shows_no_secret() {
+        let help = Program::command().render_long_help().to_string();
+        for variable in [
+            "DATABASE_URL",
+            "TICKET_SERVICE_ADDR",
+            "DESKHAND_SECRET_FILE",
+            "SIGNING_KEYS_DIR",
+            "ARGON2_SLOTS",
+            "ASSISTANT_URL",
+        ] {
+            assert!(help.contains(variable), "{variable}");
+        }
+        assert!(!help.contains("[env: DATABASE_URL="));
+    }
 }

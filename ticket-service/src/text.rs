@@ -35,7 +35,10 @@ impl Rule {
     }
 
     fn too_long(self) -> String {
-        format!("must have at most {} characters and {} bytes", self.characters, self.bytes)
+        format!(
+            "must have at most {} characters and {} bytes",
+            self.characters, self.bytes
+        )
     }
 
     fn is_unfit(self, c: char) -> bool {
@@ -62,8 +65,16 @@ mod tests {
 
     use super::*;
 
-    const LINE: Rule = Rule { characters: 10, bytes: 20, lines: false };
-    const BODY: Rule = Rule { characters: 10, bytes: 20, lines: true };
+    const LINE: Rule = Rule {
+        characters: 10,
+        bytes: 20,
+        lines: false,
+    };
+    const BODY: Rule = Rule {
+        characters: 10,
+        bytes: 20,
+        lines: true,
+    };
 
     #[test]
     fn limits_are_in_characters_and_in_bytes_after_trimming() {

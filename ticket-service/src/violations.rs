@@ -13,7 +13,11 @@ pub(crate) struct Violations(Vec<Violation>);
 
 impl Violations {
     /// The parsed value; else its violation is noted under `field`.
-    pub(crate) fn check<T>(&mut self, field: &'static str, parsed: Result<T, impl Into<Cow<'static, str>>>) -> Option<T> {
+    pub(crate) fn check<T>(
+        &mut self,
+        field: &'static str,
+        parsed: Result<T, impl Into<Cow<'static, str>>>,
+    ) -> Option<T> {
         parsed.map_err(|wrong| self.note(field, wrong)).ok()
     }
 
@@ -39,7 +43,10 @@ pub(crate) fn id(text: &str) -> Result<Uuid, &'static str> {
         return Err("is required");
     }
     // Other spellings (braces, urn:, no hyphens) would make two ids of one.
-    Uuid::try_parse(text).ok().filter(|_| text.len() == 36).ok_or("must be a UUID such as 0199f3a0-7c1e-7a55-9c3c-2f1d8e6b4a10")
+    Uuid::try_parse(text)
+        .ok()
+        .filter(|_| text.len() == 36)
+        .ok_or("must be a UUID such as 0199f3a0-7c1e-7a55-9c3c-2f1d8e6b4a10")
 }
 
 /// Parses an id that may be left out.

@@ -39,7 +39,10 @@ impl<S> Layer<S> for Authenticate {
     type Service = Authenticated<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Authenticated { inner, tokens: self.tokens.clone() }
+        Authenticated {
+            inner,
+            tokens: self.tokens.clone(),
+        }
     }
 }
 
@@ -64,7 +67,10 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let path = request.uri().path();
-        if !OPEN.iter().any(|open| path == *open || (open.ends_with('/') && path.starts_with(open))) {
+        if !OPEN
+            .iter()
+            .any(|open| path == *open || (open.ends_with('/') && path.starts_with(open)))
+        {
             match bearer(request.headers()).and_then(|token| self.tokens.verify(token)) {
                 Ok(caller) => {
                     request.extensions_mut().insert(caller);
@@ -83,7 +89,11 @@ fn bearer(headers: &HeaderMap) -> Result<&str> {
     if values.next().is_some() {
         return Err(Error::TokenInvalid);
     }
-    let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(Error::TokenInvalid)?;
+    let (scheme, token) = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.split_once(' '))
+        .ok_or(Error::TokenInvalid)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(Error::TokenInvalid);
     }

@@ -34,7 +34,11 @@ impl Email {
             return Err(WRONG);
         }
         let email = format!("{local}@{domain}");
-        if email.len() > MAX_BYTES { Err("must have at most 254 bytes") } else { Ok(Self(email)) }
+        if email.len() > MAX_BYTES {
+            Err("must have at most 254 bytes")
+        } else {
+            Ok(Self(email))
+        }
     }
 
     /// The address as text.
@@ -59,22 +63,47 @@ mod tests {
         for same in ["ann@example.com", " Ann@Example.COM ", "ANN@EXAMPLE.COM\n"] {
             assert_eq!(Email::parse(same).unwrap().as_str(), "ann@example.com");
         }
-        assert_eq!(Email::parse("ann@bücher.example").unwrap().as_str(), "ann@xn--bcher-kva.example");
-        assert_eq!(Email::parse("o'brien+x@example.com").unwrap().as_str(), "o'brien+x@example.com");
+        assert_eq!(
+            Email::parse("ann@bücher.example").unwrap().as_str(),
+            "ann@xn--bcher-kva.example"
+        );
+        assert_eq!(
+            Email::parse("o'brien+x@example.com").unwrap().as_str(),
+            "o'brien+x@example.com"
+        );
     }
 
     #[test]
     fn letters_that_look_alike_stay_apart() {
-        assert_ne!(Email::parse("mıke@example.com").unwrap(), Email::parse("mike@example.com").unwrap());
+        assert_ne!(
+            Email::parse("mıke@example.com").unwrap(),
+            Email::parse("mike@example.com").unwrap()
+        );
     }
 
     #[test]
     fn what_is_no_address() {
         let long = format!("{}@example.com", "a".repeat(65));
         for wrong in [
-            "", "   ", "ann", "@example.com", "ann@", "ann@localhost", "a b@example.com", "ann@exa mple.com", "a..b@example.com",
-            ".a@example.com", "ann@example..com", "ann@.com", "ann@-x.com", "a\0b@example.com", "a@b@example.com", "ann@[127.0.0.1]",
-            "<ann@example.com>", "a\u{202E}b@example.com", &long,
+            "",
+            "   ",
+            "ann",
+            "@example.com",
+            "ann@",
+            "ann@localhost",
+            "a b@example.com",
+            "ann@exa mple.com",
+            "a..b@example.com",
+            ".a@example.com",
+            "ann@example..com",
+            "ann@.com",
+            "ann@-x.com",
+            "a\0b@example.com",
+            "a@b@example.com",
+            "ann@[127.0.0.1]",
+            "<ann@example.com>",
+            "a\u{202E}b@example.com",
+            &long,
         ] {
             assert!(Email::parse(wrong).is_err(), "{wrong:?}");
         }

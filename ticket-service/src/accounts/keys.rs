@@ -45,7 +45,11 @@ impl Keys {
         let Some((signing_id, signing)) = signing else {
             bail!("there is no key");
         };
-        Ok(Self { signing, signing_id, verifying })
+        Ok(Self {
+            signing,
+            signing_id,
+            verifying,
+        })
     }
 
     /// The key that signs, and its id.
@@ -92,12 +96,22 @@ fn make(folder: &Path) -> anyhow::Result<()> {
     // One name, made whole or not at all: of two that start at once, one wins and both read its key.
     let path = folder.join("0001.pem");
     let draft = folder.join(format!("new-{}", uuid::Uuid::new_v4()));
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     let linked = fs::hard_link(&draft, &path);
     fs::remove_file(&draft)?;
-    linked.or_else(|error| if error.kind() == std::io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })?;
+    linked.or_else(|error| {
+        if error.kind() == std::io::ErrorKind::AlreadyExists {
+            Ok(())
+        } else {
+            Err(error)
+        }
+    })?;
     Ok(())
 }
 
@@ -147,6 +161,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("0001.pem"), "nonsense").unwrap();
         let error = format!("{:#}", Keys::from_folder(folder.path()).err().unwrap());
-        assert!(error.contains("0001.pem") && error.contains("SIGNING_KEYS_DIR"), "{error}");
+        assert!(
+            error.contains("0001.pem") && error.contains("SIGNING_KEYS_DIR"),
+            "{error}"
+        );
     }
 }

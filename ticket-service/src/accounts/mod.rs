@@ -21,12 +21,19 @@ use crate::settings::Serve;
 ///
 /// # Errors
 /// Where the e-mail address or the password is not acceptable, or the database fails.
-pub async fn create_admin(settings: &Serve, email: String, password: String, display_name: String) -> anyhow::Result<bool> {
+pub async fn create_admin(
+    settings: &Serve,
+    email: String,
+    password: String,
+    display_name: String,
+) -> anyhow::Result<bool> {
     let pool = db::pool::open(&settings.database)?;
     db::check_schema(&pool).await?;
     let registration = service::Registration::parse(&email, &password, &display_name)
         .map_err(|error| anyhow::anyhow!("{}", tonic::Status::from(error).message()))?;
     let passwords = password::Passwords::new(settings.accounts.argon2_slots)?;
     let hash = passwords.hash(registration.password.clone()).await?;
-    store::create_first_admin(&pool, &registration, &hash).await.context("cannot make the admin")
+    store::create_first_admin(&pool, &registration, &hash)
+        .await
+        .context("cannot make the admin")
 }

@@ -67,9 +67,15 @@ impl Passwords {
         let params = Params::new(MEMORY_KIB, PASSES, LANES, None)
             .map_err(|error| Error::internal("argon2 refuses its parameters", error))?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-        let slots = slots.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1);
+        let slots = slots
+            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+            .max(1);
         let dummy = hash(&argon2, &Password(uuid::Uuid::new_v4().to_string().into()))?;
-        Ok(Self { argon2, slots: Arc::new(Semaphore::new(slots)), dummy })
+        Ok(Self {
+            argon2,
+            slots: Arc::new(Semaphore::new(slots)),
+            dummy,
+        })
     }
 
     /// The password's hash, as a PHC string.
@@ -84,7 +90,8 @@ impl Passwords {
         let known = password.is_some() && phc.is_some();
         let phc = phc.unwrap_or_else(|| self.dummy.clone());
         self.in_slot(move || {
-            let phc = PasswordHash::new(&phc).map_err(|error| Error::internal("a stored password hash cannot be read", error))?;
+            let phc = PasswordHash::new(&phc)
+                .map_err(|error| Error::internal("a stored password hash cannot be read", error))?;
             let given = password.as_ref().map_or("", |password| password.0.expose_secret());
             Ok(argon2.verify_password(given.as_bytes(), &phc).is_ok() && known)
         })
@@ -94,8 +101,10 @@ impl Passwords {
     /// Runs `work` on a blocking thread. The permit goes with it: a caller who leaves does not free the memory.
     async fn in_slot<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
         let slot = tokio::time::timeout(PATIENCE, self.slots.clone().acquire_owned());
-        let permit: OwnedSemaphorePermit =
-            slot.await.map_err(|_| Error::Overloaded)?.map_err(|error| Error::internal("the slots are closed", error))?;
+        let permit: OwnedSemaphorePermit = slot
+            .await
+            .map_err(|_| Error::Overloaded)?
+            .map_err(|error| Error::internal("the slots are closed", error))?;
         tokio::task::spawn_blocking(move || {
             let done = work();
             drop(permit);
@@ -120,14 +129,27 @@ mod tests {
     #[tokio::test]
     async fn only_the_password_itself_fits_its_hash() {
         let passwords = Passwords::new(Some(2)).unwrap();
-        let hash = passwords.hash(Password::parse_new("correct horse").unwrap()).await.unwrap();
+        let hash = passwords
+            .hash(Password::parse_new("correct horse").unwrap())
+            .await
+            .unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
 
-        let verify = async |text: &str| passwords.verify(Password::parse_given(text), Some(hash.clone())).await.unwrap();
+        let verify = async |text: &str| {
+            passwords
+                .verify(Password::parse_given(text), Some(hash.clone()))
+                .await
+                .unwrap()
+        };
         assert!(verify("correct horse").await);
         assert!(!verify("Correct horse").await);
         assert!(!verify("").await);
-        assert!(!passwords.verify(Password::parse_given("correct horse"), None).await.unwrap());
+        assert!(
+            !passwords
+                .verify(Password::parse_given("correct horse"), None)
+                .await
+                .unwrap()
+        );
         assert!(!passwords.verify(None, Some(hash.clone())).await.unwrap());
     }
 

@@ -20,9 +20,18 @@ pub(crate) struct Rpc(pub(crate) Arc<Service>);
 #[tonic::async_trait]
 impl AuthService for Rpc {
     async fn sign_up(&self, request: Request<SignUpRequest>) -> Result<Response<SignUpResponse>, Status> {
-        let SignUpRequest { email, password, display_name } = request.into_inner();
-        let user = self.0.sign_up(Registration::parse(&email, &password, &display_name)?).await?;
-        Ok(Response::new(SignUpResponse { user: Some(user.into()) }))
+        let SignUpRequest {
+            email,
+            password,
+            display_name,
+        } = request.into_inner();
+        let user = self
+            .0
+            .sign_up(Registration::parse(&email, &password, &display_name)?)
+            .await?;
+        Ok(Response::new(SignUpResponse {
+            user: Some(user.into()),
+        }))
     }
 
     async fn log_in(&self, request: Request<LogInRequest>) -> Result<Response<LogInResponse>, Status> {
@@ -42,7 +51,9 @@ impl AuthService for Rpc {
 
     async fn get_me(&self, request: Request<GetMeRequest>) -> Result<Response<GetMeResponse>, Status> {
         let user = self.0.me(&caller(&request)?).await?;
-        Ok(Response::new(GetMeResponse { user: Some(user.into()) }))
+        Ok(Response::new(GetMeResponse {
+            user: Some(user.into()),
+        }))
     }
 }
 

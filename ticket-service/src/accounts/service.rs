@@ -15,7 +15,11 @@ use crate::error::{Error, Result};
 use crate::text::Rule;
 use crate::violations::Violations;
 
-const DISPLAY_NAME: Rule = Rule { characters: 100, bytes: 400, lines: false };
+const DISPLAY_NAME: Rule = Rule {
+    characters: 100,
+    bytes: 400,
+    lines: false,
+};
 
 /// An account, without anything secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +54,11 @@ impl Registration {
         let (Some(email), Some(password), Some(display_name)) = (email, password, display_name) else {
             return Err(violations.refused());
         };
-        Ok(Self { email, password, display_name })
+        Ok(Self {
+            email,
+            password,
+            display_name,
+        })
     }
 }
 
@@ -71,7 +79,11 @@ pub(crate) struct Service {
 impl Service {
     /// With what it needs; `argon2_slots` passwords are checked at a time.
     pub(crate) fn new(pool: PgPool, tokens: Arc<Tokens>, argon2_slots: Option<usize>) -> Result<Self> {
-        Ok(Self { pool, passwords: Passwords::new(argon2_slots)?, tokens })
+        Ok(Self {
+            pool,
+            passwords: Passwords::new(argon2_slots)?,
+            tokens,
+        })
     }
 
     /// Makes a customer account.
@@ -89,9 +101,17 @@ impl Service {
         let (user, hash) = found.unzip();
         let right = self.passwords.verify(Password::parse_given(password), hash).await?;
         let user = user.filter(|_| right).ok_or(Error::InvalidCredentials)?;
-        let caller = Caller { user: user.id, role: user.role, session: Uuid::now_v7() };
+        let caller = Caller {
+            user: user.id,
+            role: user.role,
+            session: Uuid::now_v7(),
+        };
         let (access_token, access_token_expire_time) = self.tokens.issue(&caller, OffsetDateTime::now_utc())?;
-        Ok(LoggedIn { access_token, access_token_expire_time, user })
+        Ok(LoggedIn {
+            access_token,
+            access_token_expire_time,
+            user,
+        })
     }
 
     /// The caller's account.

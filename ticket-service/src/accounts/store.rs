@@ -21,8 +21,17 @@ impl TryFrom<Row> for User {
     type Error = Error;
 
     fn try_from(row: Row) -> Result<Self> {
-        let role = row.role.parse().map_err(|error| Error::internal("a stored role is unknown", error))?;
-        Ok(Self { id: row.id, email: row.email, display_name: row.display_name, role, create_time: row.create_time })
+        let role = row
+            .role
+            .parse()
+            .map_err(|error| Error::internal("a stored role is unknown", error))?;
+        Ok(Self {
+            id: row.id,
+            email: row.email,
+            display_name: row.display_name,
+            role,
+            create_time: row.create_time,
+        })
     }
 }
 
@@ -48,7 +57,9 @@ pub(super) async fn create(pool: &PgPool, new: &Registration, password_hash: &st
 pub(super) async fn create_first_admin(pool: &PgPool, new: &Registration, password_hash: &str) -> Result<bool> {
     let mut tx = pool.begin().await?;
     // Two at once take turns; the number is this command's own.
-    sqlx::query!("SELECT pg_advisory_xact_lock(7310001)").fetch_one(&mut *tx).await?;
+    sqlx::query!("SELECT pg_advisory_xact_lock(7310001)")
+        .fetch_one(&mut *tx)
+        .await?;
     let created = sqlx::query!(
         "INSERT INTO users (id, email, display_name, password_hash, role)
          SELECT $1, $2, $3, $4, 'ADMIN' WHERE NOT EXISTS (SELECT FROM users WHERE role = 'ADMIN')",
@@ -87,11 +98,15 @@ pub(super) async fn by_email(pool: &PgPool, email: &str) -> Result<Option<(User,
 
 /// The account of an id.
 pub(super) async fn by_id(pool: &PgPool, id: Uuid) -> Result<Option<User>> {
-    sqlx::query_as!(Row, "SELECT id, email, display_name, role, create_time FROM users WHERE id = $1", id)
-        .fetch_optional(pool)
-        .await?
-        .map(User::try_from)
-        .transpose()
+    sqlx::query_as!(
+        Row,
+        "SELECT id, email, display_name, role, create_time FROM users WHERE id = $1",
+        id
+    )
+    .fetch_optional(pool)
+    .await?
+    .map(User::try_from)
+    .transpose()
 }
 
 fn email_taken(error: sqlx::Error) -> Error {

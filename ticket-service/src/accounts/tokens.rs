@@ -77,7 +77,10 @@ impl Tokens {
             jti: Uuid::new_v4(),
         };
         let token = encode(&header, &claims, key).map_err(|error| Error::internal("signing a token failed", error))?;
-        Ok((token, OffsetDateTime::from_unix_timestamp(ends.unix_timestamp()).unwrap_or(ends)))
+        Ok((
+            token,
+            OffsetDateTime::from_unix_timestamp(ends.unix_timestamp()).unwrap_or(ends),
+        ))
     }
 
     /// Whose token it is.
@@ -92,13 +95,20 @@ impl Tokens {
         if header.alg != Algorithm::EdDSA || header.typ.as_deref() != Some(TYPE) {
             return Err(Error::TokenInvalid);
         }
-        let key = header.kid.and_then(|id| self.keys.verifying(&id)).ok_or(Error::TokenInvalid)?;
+        let key = header
+            .kid
+            .and_then(|id| self.keys.verifying(&id))
+            .ok_or(Error::TokenInvalid)?;
         let claims = decode::<Claims>(token, key, &self.validation).map_err(|error| match error.kind() {
             ErrorKind::ExpiredSignature => Error::TokenExpired,
             _ => Error::TokenInvalid,
         })?;
         let claims = claims.claims;
         let role: Role = claims.role.parse().map_err(|_| Error::TokenInvalid)?;
-        Ok(Caller { user: claims.sub, role, session: claims.sid })
+        Ok(Caller {
+            user: claims.sub,
+            role,
+            session: claims.sid,
+        })
     }
 }

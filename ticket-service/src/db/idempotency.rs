@@ -29,7 +29,11 @@ impl Key {
         request: &impl prost::Message,
     ) -> Option<Self> {
         let fingerprint = || secret.fingerprint(&[method.as_bytes(), &request.encode_to_vec()]);
-        request_id.map(|request_id| Self { user: caller.user, request_id, fingerprint: fingerprint() })
+        request_id.map(|request_id| Self {
+            user: caller.user,
+            request_id,
+            fingerprint: fingerprint(),
+        })
     }
 }
 
@@ -48,7 +52,8 @@ pub(crate) async fn keep_in_tx(tx: &mut PgConnection, key: Option<&Key>, respons
     let Some(key) = key else {
         return Ok(());
     };
-    let response = serde_json::to_value(response).map_err(|error| Error::internal("a response cannot be kept", error))?;
+    let response =
+        serde_json::to_value(response).map_err(|error| Error::internal("a response cannot be kept", error))?;
     let kept = sqlx::query!(
         "UPDATE idempotency_keys SET response = $3 WHERE user_id = $1 AND request_id = $2",
         key.user,
@@ -57,7 +62,11 @@ pub(crate) async fn keep_in_tx(tx: &mut PgConnection, key: Option<&Key>, respons
     )
     .execute(tx)
     .await?;
-    if kept.rows_affected() == 1 { Ok(()) } else { Err(Error::Internal("a claimed request_id is gone", None)) }
+    if kept.rows_affected() == 1 {
+        Ok(())
+    } else {
+        Err(Error::Internal("a claimed request_id is gone", None))
+    }
 }
 
 /// Claims a key; else the response of whoever claimed it first. Waits while that one is at work.

@@ -17,10 +17,15 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 /// # Errors
 /// Where the database cannot be reached, or a migration fails or was changed after it ran.
 pub async fn migrate(settings: &Database) -> anyhow::Result<()> {
-    let mut connection = PgConnection::connect_with(&pool::options(settings)?.options([("statement_timeout", "0"), ("lock_timeout", "0")]))
+    let mut connection = PgConnection::connect_with(
+        &pool::options(settings)?.options([("statement_timeout", "0"), ("lock_timeout", "0")]),
+    )
+    .await
+    .context("cannot connect to the database (DATABASE_URL)")?;
+    MIGRATIONS
+        .run(&mut connection)
         .await
-        .context("cannot connect to the database (DATABASE_URL)")?;
-    MIGRATIONS.run(&mut connection).await.context("cannot migrate the database")?;
+        .context("cannot migrate the database")?;
     tracing::info!("the database's schema is up to date");
     Ok(())
 }
@@ -32,7 +37,13 @@ pub(crate) async fn check_schema(pool: &PgPool) -> anyhow::Result<()> {
     let applied = sqlx::query_scalar::<_, Option<i64>>("SELECT max(version) FROM _sqlx_migrations WHERE success")
         .fetch_one(pool)
         .await
-        .or_else(|error| if is_undefined_table(&error) { Ok(None) } else { Err(error) })
+        .or_else(|error| {
+            if is_undefined_table(&error) {
+                Ok(None)
+            } else {
+                Err(error)
+            }
+        })
         .context("cannot ask the database (DATABASE_URL) for its schema's version")?;
     anyhow::ensure!(
         applied.is_some_and(|applied| applied >= newest),
@@ -42,5 +53,7 @@ pub(crate) async fn check_schema(pool: &PgPool) -> anyhow::Result<()> {
 }
 
 fn is_undefined_table(error: &sqlx::Error) -> bool {
-    error.as_database_error().is_some_and(|error| error.code().as_deref() == Some("42P01"))
+    error
+        .as_database_error()
+        .is_some_and(|error| error.code().as_deref() == Some("42P01"))
 }

@@ -33,8 +33,13 @@ impl Assistant {
     }
 
     /// Asks for an answer. Dropping what is returned cuts the call to the model off.
-    pub(super) async fn stream_reply(&self, conversation: Conversation) -> Result<Streaming<StreamReplyResponse>, Status> {
-        let mut request = Request::new(StreamReplyRequest { conversation: Some(conversation.into()) });
+    pub(super) async fn stream_reply(
+        &self,
+        conversation: Conversation,
+    ) -> Result<Streaming<StreamReplyResponse>, Status> {
+        let mut request = Request::new(StreamReplyRequest {
+            conversation: Some(conversation.into()),
+        });
         request.set_timeout(ATTEMPT);
         Ok(self.0.clone().stream_reply(request).await?.into_inner())
     }
@@ -96,7 +101,10 @@ mod tests {
     fn reasons_beat_codes() {
         let told = Status::from(Refusal::new(Code::Unavailable, "UPSTREAM_PROTOCOL", ""));
         assert_eq!(failure(&told), Failure::UpstreamProtocol);
-        assert_eq!(failure(&Status::unavailable("tcp connect error")), Failure::UpstreamUnavailable);
+        assert_eq!(
+            failure(&Status::unavailable("tcp connect error")),
+            Failure::UpstreamUnavailable
+        );
         assert_eq!(failure(&Status::internal("")), Failure::Internal);
     }
 }

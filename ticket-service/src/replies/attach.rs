@@ -44,8 +44,20 @@ impl Runs {
     pub(super) fn enter(&self, reply_id: Uuid, attempt: i32) -> Running {
         let (progress, listening) = watch::channel(Progress::default());
         let superseded = CancellationToken::new();
-        self.lock().insert(reply_id, Live { attempt, progress: listening, superseded: superseded.clone() });
-        Running { runs: self.clone(), reply_id, progress, superseded }
+        self.lock().insert(
+            reply_id,
+            Live {
+                attempt,
+                progress: listening,
+                superseded: superseded.clone(),
+            },
+        );
+        Running {
+            runs: self.clone(),
+            reply_id,
+            progress,
+            superseded,
+        }
     }
 
     /// Tells a run, where it is one of this process, that something newer took its place.
@@ -131,7 +143,11 @@ fn events(reply_id: Uuid, attempt: i32, progress: watch::Receiver<Progress>) -> 
 pub(super) fn replay(reply_id: Uuid, attempt: i32, text: String, end: End) -> Vec<Event> {
     let mut events = vec![Event::Started { reply_id, attempt }];
     if !text.is_empty() {
-        events.push(Event::Delta { attempt, offset: 0, text });
+        events.push(Event::Delta {
+            attempt,
+            offset: 0,
+            text,
+        });
     }
     events.push(Event::Ended(end));
     events
@@ -148,7 +164,10 @@ mod tests {
     fn joined(events: &[Event]) -> String {
         let mut text = String::new();
         for event in events {
-            if let Event::Delta { offset, text: piece, .. } = event {
+            if let Event::Delta {
+                offset, text: piece, ..
+            } = event
+            {
                 assert_eq!(*offset, text.len());
                 assert!(!piece.is_empty());
                 text.push_str(piece);
@@ -182,7 +201,7 @@ mod tests {
                 (listener.await.unwrap(), whole)
             });
             prop_assert_eq!(joined(&events), whole);
-            prop_assert!(matches!(events[0], Event::Started { attempt: 1, .. }));
+            prop_assert!(matches!(events.first(), Some(Event::Started { attempt: 1, .. })), "started first");
             prop_assert!(matches!(events.last(), Some(Event::Ended(End::Superseded))));
         }
     }
@@ -198,6 +217,9 @@ mod tests {
         let events: Vec<_> = events.collect().await;
 
         assert_eq!(joined(&events), "half");
-        assert!(matches!(events.last(), Some(Event::Ended(End::Interrupted { reason: "RUN_LOST" }))));
+        assert!(matches!(
+            events.last(),
+            Some(Event::Ended(End::Interrupted { reason: "RUN_LOST" }))
+        ));
     }
 }

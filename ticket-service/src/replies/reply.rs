@@ -78,7 +78,10 @@ pub(crate) struct Usage {
 #[derive(Clone, Debug)]
 pub(crate) enum End {
     /// The answer is whole and posted.
-    Completed { message: Box<Message>, usage: Option<Usage> },
+    Completed {
+        message: Box<Message>,
+        usage: Option<Usage>,
+    },
     /// The answer is whole and kept as a draft.
     Drafted { usage: Option<Usage> },
     /// No answer will come.
@@ -129,15 +132,25 @@ impl Reply {
         Some(match self.state {
             State::Running => return None,
             State::Completed => match self.message {
-                Some(message) => {
-                    (message.body.clone(), End::Completed { message: Box::new(message), usage: self.usage })
-                }
+                Some(message) => (
+                    message.body.clone(),
+                    End::Completed {
+                        message: Box::new(message),
+                        usage: self.usage,
+                    },
+                ),
                 None => (text, End::Interrupted { reason: "MESSAGE_GONE" }),
             },
             State::Drafted => (text, End::Drafted { usage: self.usage }),
             State::Failed => {
                 let reason = self.failure.unwrap_or(Failure::Internal);
-                (text.clone(), End::Failed { reason, partial_text: text })
+                (
+                    text.clone(),
+                    End::Failed {
+                        reason,
+                        partial_text: text,
+                    },
+                )
             }
             State::Superseded => (text, End::Superseded),
             State::Cancelled => (text, End::Cancelled),

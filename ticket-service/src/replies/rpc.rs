@@ -35,7 +35,11 @@ impl ReplyService for Rpc {
         };
         let key = Key::new(&self.0.secret, &caller, request_id, "StreamReply", &asked);
         let events = self.0.stream(caller, Question { ticket_id, mode, key }).await?;
-        let events = events.map(|event| Ok(StreamReplyResponse { event: Some(event?.into()) }));
+        let events = events.map(|event| {
+            Ok(StreamReplyResponse {
+                event: Some(event?.into()),
+            })
+        });
         Ok(Response::new(events.boxed()))
     }
 
@@ -43,6 +47,8 @@ impl ReplyService for Rpc {
         let caller = caller(&request)?;
         let reply_id = violations::only("reply_id", violations::id(&request.into_inner().reply_id))?;
         let reply = self.0.get(&caller, reply_id).await?;
-        Ok(Response::new(GetReplyResponse { reply: Some(reply.into()) }))
+        Ok(Response::new(GetReplyResponse {
+            reply: Some(reply.into()),
+        }))
     }
 }

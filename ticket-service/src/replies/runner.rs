@@ -48,7 +48,12 @@ pub(super) async fn run(
 }
 
 /// Asks the model and passes on what it says.
-async fn answer(assistant: &Assistant, conversation: Conversation, running: &Running, calls: &mut Vec<Call>) -> Outcome {
+async fn answer(
+    assistant: &Assistant,
+    conversation: Conversation,
+    running: &Running,
+    calls: &mut Vec<Call>,
+) -> Outcome {
     let failed = |status: tonic::Status| {
         let failure = assistant::failure(&status);
         tracing::warn!(?failure, code = ?status.code(), message = status.message(), "no answer from assistant-service");
@@ -96,7 +101,9 @@ async fn keep(pool: &PgPool, run: &Run, outcome: Outcome, text: String, calls: &
             }
         }
     }
-    End::Interrupted { reason: "STORAGE_UNAVAILABLE" }
+    End::Interrupted {
+        reason: "STORAGE_UNAVAILABLE",
+    }
 }
 
 impl Call {

@@ -84,7 +84,9 @@ impl Service {
         // In a task of its own: a caller who leaves between the commit and the run must not leave a run that nobody runs.
         let this = self.clone();
         let asking = self.tasks.spawn(async move { this.ask(&caller, &question).await });
-        let reply_id = asking.await.map_err(|error| Error::internal("asking for a reply failed", error))??;
+        let reply_id = asking
+            .await
+            .map_err(|error| Error::internal("asking for a reply failed", error))??;
         Ok(self.follow(caller, reply_id))
     }
 
@@ -122,13 +124,19 @@ impl Service {
         })
         .await?;
 
-        if let Some(Opened { run, conversation, superseded }) = opened {
+        if let Some(Opened {
+            run,
+            conversation,
+            superseded,
+        }) = opened
+        {
             if let Some(superseded) = superseded {
                 self.runs.supersede(superseded);
             }
             let running = self.runs.enter(run.reply_id, run.attempt);
             let (pool, assistant, stopping) = (self.pool.clone(), self.assistant.clone(), self.stopping.clone());
-            self.tasks.spawn(runner::run(pool, assistant, run, conversation, running, stopping));
+            self.tasks
+                .spawn(runner::run(pool, assistant, run, conversation, running, stopping));
         }
         Ok(reply_id)
     }
@@ -144,7 +152,10 @@ impl Service {
         let ticket = tickets::lock_in_tx(tx, caller.sees_only(), question.ticket_id).await?;
         if let Some(reply_id) = idempotency::kept_in_tx(tx, key).await? {
             // A repeat whose reply came to nothing is a new question.
-            if !matches!(store::state_in_tx(tx, reply_id).await?, State::Failed | State::Cancelled) {
+            if !matches!(
+                store::state_in_tx(tx, reply_id).await?,
+                State::Failed | State::Cancelled
+            ) {
                 return Ok((reply_id, None));
             }
         }
@@ -185,13 +196,22 @@ impl Service {
         };
         store::open_in_tx(tx, &run, caller.user).await?;
         let conversation = tickets::conversation_in_tx(tx, ticket, TURNS).await?;
-        Ok((run.reply_id, Some(Opened { run, conversation, superseded })))
+        Ok((
+            run.reply_id,
+            Some(Opened {
+                run,
+                conversation,
+                superseded,
+            }),
+        ))
     }
 
     /// Everything of a reply, from its beginning to its end: live where it runs here, else once it is over.
     fn follow(self: &Arc<Self>, caller: Caller, reply_id: Uuid) -> BoxStream<'static, Result<Event>> {
         let this = self.clone();
-        stream::once(async move { this.find(caller, reply_id).await }).try_flatten().boxed()
+        stream::once(async move { this.find(caller, reply_id).await })
+            .try_flatten()
+            .boxed()
     }
 
     async fn find(&self, caller: Caller, reply_id: Uuid) -> Result<BoxStream<'static, Result<Event>>> {
@@ -202,7 +222,9 @@ impl Service {
             let reply = self.get(&caller, reply_id).await?;
             let attempt = reply.attempt;
             if let Some((text, end)) = reply.end() {
-                return Ok(stream::iter(attach::replay(reply_id, attempt, text, end)).map(Ok).boxed());
+                return Ok(stream::iter(attach::replay(reply_id, attempt, text, end))
+                    .map(Ok)
+                    .boxed());
             }
             tokio::time::sleep(POLL).await;
         }
@@ -211,11 +233,15 @@ impl Service {
 
 /// Customers get answers posted, staff get drafts.
 fn allowed_mode(caller: &Caller, asked: Option<Mode>) -> Result<Mode> {
-    let usual = if caller.role.is_staff() { Mode::Draft } else { Mode::Post };
+    let usual = if caller.role.is_staff() {
+        Mode::Draft
+    } else {
+        Mode::Post
+    };
     match asked {
-        Some(asked) if asked != usual => {
-            Err(Error::RoleNotAllowed("Customers ask for posted replies, agents and admins for drafts."))
-        }
+        Some(asked) if asked != usual => Err(Error::RoleNotAllowed(
+            "Customers ask for posted replies, agents and admins for drafts.",
+        )),
         _ => Ok(usual),
     }
 }

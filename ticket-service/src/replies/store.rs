@@ -47,12 +47,17 @@ pub(super) async fn standing_in_tx(tx: &mut PgConnection, ticket: &Locked, mode:
     )
     .fetch_optional(tx)
     .await?;
-    Ok(row.map(|row| Standing { reply_id: row.id, answers_seq: row.answers_seq }))
+    Ok(row.map(|row| Standing {
+        reply_id: row.id,
+        answers_seq: row.answers_seq,
+    }))
 }
 
 /// The state of a reply.
 pub(super) async fn state_in_tx(tx: &mut PgConnection, reply_id: Uuid) -> Result<State> {
-    let state = sqlx::query_scalar!("SELECT state FROM replies WHERE id = $1", reply_id).fetch_one(tx).await?;
+    let state = sqlx::query_scalar!("SELECT state FROM replies WHERE id = $1", reply_id)
+        .fetch_one(tx)
+        .await?;
     word(&state)
 }
 
@@ -112,7 +117,11 @@ async fn close_in_tx(tx: &mut PgConnection, run: &Run, outcome: Outcome, text: &
     let ticket = tickets::lock_in_tx(tx, None, run.ticket_id).await?;
     record_calls_in_tx(tx, run, calls).await?;
     let usage = usage_in_tx(tx, run.reply_id).await?;
-    let seen = Seen { status: ticket.status, handler: ticket.handler, last_customer_seq: ticket.last_customer_seq };
+    let seen = Seen {
+        status: ticket.status,
+        handler: ticket.handler,
+        last_customer_seq: ticket.last_customer_seq,
+    };
     let (state, failure) = match (outcome, run.mode) {
         (Outcome::Whole, Mode::Draft) => (State::Drafted, None),
         (Outcome::Whole, Mode::Post) if fence::may_post(run.answers_seq, seen) => (State::Completed, None),
@@ -140,7 +149,10 @@ async fn close_in_tx(tx: &mut PgConnection, run: &Run, outcome: Outcome, text: &
             End::Completed { message, usage }
         }
         (State::Drafted, _) => End::Drafted { usage },
-        (_, Some(reason)) => End::Failed { reason, partial_text: text.to_owned() },
+        (_, Some(reason)) => End::Failed {
+            reason,
+            partial_text: text.to_owned(),
+        },
         _ => End::Superseded,
     })
 }
@@ -259,7 +271,12 @@ pub(super) async fn get(pool: &PgPool, sees_only: Option<Uuid>, reply_id: Uuid) 
     .fetch_optional(pool)
     .await?
     .ok_or(Error::ReplyNotFound)?;
-    let message = match (row.message_id, row.message_seq, row.message_author_kind, row.message_body) {
+    let message = match (
+        row.message_id,
+        row.message_seq,
+        row.message_author_kind,
+        row.message_body,
+    ) {
         (Some(id), Some(seq), Some(kind), Some(body)) => Some(Message {
             id,
             ticket_id: row.ticket_id,

@@ -31,7 +31,11 @@ fn failed(failure: Failure, partial_text: String) -> Failed {
         Failure::Abandoned => proto::FailureReason::Abandoned,
         Failure::Internal => proto::FailureReason::Internal,
     };
-    Failed { reason: reason.into(), message: failure.sentence().to_owned(), partial_text }
+    Failed {
+        reason: reason.into(),
+        message: failure.sentence().to_owned(),
+        partial_text,
+    }
 }
 
 impl From<Usage> for proto::Usage {
@@ -49,19 +53,29 @@ impl From<Usage> for proto::Usage {
 impl From<Event> for proto::ReplyEvent {
     fn from(event: Event) -> Self {
         let told = match event {
-            Event::Started { reply_id, attempt } => Told::Started(Started { reply_id: reply_id.to_string(), attempt }),
-            Event::Delta { attempt, offset, text } => {
-                Told::Delta(Delta { attempt, offset: i64::try_from(offset).unwrap_or(i64::MAX), text })
-            }
+            Event::Started { reply_id, attempt } => Told::Started(Started {
+                reply_id: reply_id.to_string(),
+                attempt,
+            }),
+            Event::Delta { attempt, offset, text } => Told::Delta(Delta {
+                attempt,
+                offset: i64::try_from(offset).unwrap_or(i64::MAX),
+                text,
+            }),
             Event::Ended(end) => match end {
-                End::Completed { message, usage } => {
-                    Told::Completed(Completed { message: Some((*message).into()), usage: usage.map(Into::into) })
-                }
-                End::Drafted { usage } => Told::Drafted(Drafted { usage: usage.map(Into::into) }),
+                End::Completed { message, usage } => Told::Completed(Completed {
+                    message: Some((*message).into()),
+                    usage: usage.map(Into::into),
+                }),
+                End::Drafted { usage } => Told::Drafted(Drafted {
+                    usage: usage.map(Into::into),
+                }),
                 End::Failed { reason, partial_text } => Told::Failed(failed(reason, partial_text)),
                 End::Superseded => Told::Superseded(Superseded {}),
                 End::Cancelled => Told::Cancelled(Cancelled {}),
-                End::Interrupted { reason } => Told::Interrupted(Interrupted { reason: reason.to_owned() }),
+                End::Interrupted { reason } => Told::Interrupted(Interrupted {
+                    reason: reason.to_owned(),
+                }),
             },
         };
         Self { event: Some(told) }
@@ -83,7 +97,11 @@ impl From<Reply> for proto::Reply {
             Mode::Draft => proto::ReplyMode::Draft,
         };
         let text = reply.text.unwrap_or_default();
-        let (draft_text, partial_text) = if reply.state == State::Drafted { (text, String::new()) } else { (String::new(), text) };
+        let (draft_text, partial_text) = if reply.state == State::Drafted {
+            (text, String::new())
+        } else {
+            (String::new(), text)
+        };
         Self {
             id: reply.id.to_string(),
             ticket_id: reply.ticket_id.to_string(),

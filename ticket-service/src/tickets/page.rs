@@ -28,12 +28,17 @@ impl<'a> Tokens<'a> {
     pub(super) fn new(secret: &'a Secret, caller: &Caller, list: &[&[u8]]) -> Self {
         let mut parts: Vec<&[u8]> = vec![b"page", caller.user.as_bytes()];
         parts.extend_from_slice(list);
-        Self { secret, context: secret.fingerprint(&parts) }
+        Self {
+            secret,
+            context: secret.fingerprint(&parts),
+        }
     }
 
     /// The token of a position.
     pub(super) fn seal(&self, position: &[u8]) -> Result<String> {
-        self.secret.seal(position, &self.context).ok_or(Error::Internal("a page token cannot be sealed", None))
+        self.secret
+            .seal(position, &self.context)
+            .ok_or(Error::Internal("a page token cannot be sealed", None))
     }
 
     /// The position that a token holds; `None` for the first page.
@@ -41,8 +46,14 @@ impl<'a> Tokens<'a> {
         if token.is_empty() {
             return Ok(None);
         }
-        let position = self.secret.open(token, &self.context).and_then(|position| position.try_into().ok());
-        violations::only("page_token", position.map(Some).ok_or("is not one that you were given for this list"))
+        let position = self
+            .secret
+            .open(token, &self.context)
+            .and_then(|position| position.try_into().ok());
+        violations::only(
+            "page_token",
+            position.map(Some).ok_or("is not one that you were given for this list"),
+        )
     }
 }
 

@@ -15,5 +15,9 @@ pub(super) fn may_write(role: Role, visibility: Visibility) -> bool {
 
 /// Whose words a message is: the requester's are the customer's, whatever their role; others see the ticket as staff.
 pub(super) fn author_kind(is_requester: bool) -> AuthorKind {
-    if is_requester { AuthorKind::Customer } else { AuthorKind::Agent }
+    if is_requester {
+        AuthorKind::Customer
+    } else {
+        AuthorKind::Agent
+    }
 }

@@ -9,10 +9,22 @@ use crate::error::Result;
 use crate::text::Rule;
 use crate::violations::{self, Violations};
 
-const TITLE: Rule = Rule { characters: 200, bytes: 800, lines: false };
+const TITLE: Rule = Rule {
+    characters: 200,
+    bytes: 800,
+    lines: false,
+};
 /// A description or a message of a person.
-const BODY: Rule = Rule { characters: 10_000, bytes: 16 * 1024, lines: true };
-const TAG: Rule = Rule { characters: 40, bytes: 160, lines: false };
+const BODY: Rule = Rule {
+    characters: 10_000,
+    bytes: 16 * 1024,
+    lines: true,
+};
+const TAG: Rule = Rule {
+    characters: 40,
+    bytes: 160,
+    lines: false,
+};
 const MAX_TAGS: usize = 20;
 
 /// A new ticket.
@@ -47,7 +59,14 @@ impl NewTicket {
         else {
             return Err(violations.refused());
         };
-        Ok(Self { title, description, priority, category, tags, request_id })
+        Ok(Self {
+            title,
+            description,
+            priority,
+            category,
+            tags,
+            request_id,
+        })
     }
 }
 
@@ -89,10 +108,16 @@ impl NewMessage {
         let body = violations.check("body", BODY.parse(body));
         let visibility = violations.check("visibility", visibility.ok_or("is not a known visibility"));
         let request_id = violations.check("request_id", violations::optional_id(request_id));
-        let (Some(ticket_id), Some(body), Some(visibility), Some(request_id)) = (ticket_id, body, visibility, request_id)
+        let (Some(ticket_id), Some(body), Some(visibility), Some(request_id)) =
+            (ticket_id, body, visibility, request_id)
         else {
             return Err(violations.refused());
         };
-        Ok(Self { ticket_id, body, visibility, request_id })
+        Ok(Self {
+            ticket_id,
+            body,
+            visibility,
+            request_id,
+        })
     }
 }

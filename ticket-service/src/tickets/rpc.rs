@@ -37,7 +37,9 @@ impl TicketService for Rpc {
         )?;
         let key = Key::new(&self.0.secret, &caller, new.request_id, "CreateTicket", &asked);
         let ticket = self.0.create(&caller, new, key).await?;
-        Ok(Response::new(CreateTicketResponse { ticket: Some(ticket.into()) }))
+        Ok(Response::new(CreateTicketResponse {
+            ticket: Some(ticket.into()),
+        }))
     }
 
     async fn get_ticket(&self, request: Request<GetTicketRequest>) -> Result<Response<GetTicketResponse>, Status> {
@@ -45,7 +47,10 @@ impl TicketService for Rpc {
         let ticket_id = violations::only("ticket_id", violations::id(&request.into_inner().ticket_id))?;
         let (ticket, messages) = self.0.get(&caller, ticket_id).await?;
         let messages = messages.into_iter().map(Into::into).collect();
-        Ok(Response::new(GetTicketResponse { ticket: Some(ticket.into()), messages }))
+        Ok(Response::new(GetTicketResponse {
+            ticket: Some(ticket.into()),
+            messages,
+        }))
     }
 
     async fn list_tickets(
@@ -57,7 +62,10 @@ impl TicketService for Rpc {
         let size = violations::only("page_size", page::size(asked.page_size))?;
         let page = self.0.list(&caller, size, &asked.page_token).await?;
         let tickets = page.items.into_iter().map(Into::into).collect();
-        Ok(Response::new(ListTicketsResponse { tickets, next_page_token: page.next_page_token }))
+        Ok(Response::new(ListTicketsResponse {
+            tickets,
+            next_page_token: page.next_page_token,
+        }))
     }
 
     async fn post_message(
@@ -74,7 +82,9 @@ impl TicketService for Rpc {
         )?;
         let key = Key::new(&self.0.secret, &caller, new.request_id, "PostMessage", &asked);
         let message = self.0.post(&caller, new, key).await?;
-        Ok(Response::new(PostMessageResponse { message: Some(message.into()) }))
+        Ok(Response::new(PostMessageResponse {
+            message: Some(message.into()),
+        }))
     }
 
     async fn list_messages(
@@ -89,8 +99,14 @@ impl TicketService for Rpc {
         let (Some(ticket_id), Some(size)) = (ticket_id, size) else {
             return Err(violations.refused().into());
         };
-        let page = self.0.list_messages(&caller, ticket_id, size, &asked.page_token).await?;
+        let page = self
+            .0
+            .list_messages(&caller, ticket_id, size, &asked.page_token)
+            .await?;
         let messages = page.items.into_iter().map(Into::into).collect();
-        Ok(Response::new(ListMessagesResponse { messages, next_page_token: page.next_page_token }))
+        Ok(Response::new(ListMessagesResponse {
+            messages,
+            next_page_token: page.next_page_token,
+        }))
     }
 }

@@ -67,8 +67,14 @@ impl Service {
         let before = tokens.open(token)?.map(Uuid::from_bytes);
         let rows = store::list(&self.pool, caller.sees_only(), before, size + 1).await?;
         let (items, more) = page::cut(rows, size);
-        let last = items.last().filter(|_| more).map(|last| tokens.seal(last.id.as_bytes()));
-        Ok(Page { items, next_page_token: last.transpose()?.unwrap_or_default() })
+        let last = items
+            .last()
+            .filter(|_| more)
+            .map(|last| tokens.seal(last.id.as_bytes()));
+        Ok(Page {
+            items,
+            next_page_token: last.transpose()?.unwrap_or_default(),
+        })
     }
 
     /// Adds a message to a ticket.
@@ -112,7 +118,13 @@ impl Service {
         let before = tokens.open(token)?.map(i32::from_be_bytes);
         let rows = store::list_messages(&self.pool, caller.sees_only(), ticket_id, before, size + 1).await?;
         let (items, more) = page::cut(rows, size);
-        let last = items.last().filter(|_| more).map(|last| tokens.seal(&last.seq.to_be_bytes()));
-        Ok(Page { items, next_page_token: last.transpose()?.unwrap_or_default() })
+        let last = items
+            .last()
+            .filter(|_| more)
+            .map(|last| tokens.seal(&last.seq.to_be_bytes()));
+        Ok(Page {
+            items,
+            next_page_token: last.transpose()?.unwrap_or_default(),
+        })
     }
 }

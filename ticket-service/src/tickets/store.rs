@@ -90,7 +90,9 @@ impl TryFrom<MessageRow> for Message {
 
 /// A stored word as its type.
 pub(crate) fn word<T: std::str::FromStr<Err = strum::ParseError>>(stored: &str) -> Result<T> {
-    stored.parse().map_err(|error| Error::internal("a stored word is unknown", error))
+    stored
+        .parse()
+        .map_err(|error| Error::internal("a stored word is unknown", error))
 }
 
 /// Keeps a new ticket.
@@ -159,7 +161,10 @@ pub(super) async fn with_newest_messages(
         first_response_time: found.first_response_time,
         resolve_time: found.resolve_time,
     };
-    Ok((row.try_into()?, messages.into_iter().map(Message::try_from).collect::<Result<_>>()?))
+    Ok((
+        row.try_into()?,
+        messages.into_iter().map(Message::try_from).collect::<Result<_>>()?,
+    ))
 }
 
 /// Tickets, newest first, from the one before `before`.
@@ -332,9 +337,12 @@ pub(crate) struct Conversation {
 
 /// A ticket's public conversation: its newest `limit` messages.
 pub(crate) async fn conversation_in_tx(tx: &mut PgConnection, ticket: &Locked, limit: i64) -> Result<Conversation> {
-    let head = sqlx::query!("SELECT title, description, category FROM tickets WHERE id = $1", ticket.id)
-        .fetch_one(&mut *tx)
-        .await?;
+    let head = sqlx::query!(
+        "SELECT title, description, category FROM tickets WHERE id = $1",
+        ticket.id
+    )
+    .fetch_one(&mut *tx)
+    .await?;
     let newest_first = sqlx::query!(
         "SELECT author_kind, body FROM messages WHERE ticket_id = $1 AND visibility = 'PUBLIC' ORDER BY seq DESC LIMIT $2",
         ticket.id,
@@ -342,7 +350,10 @@ pub(crate) async fn conversation_in_tx(tx: &mut PgConnection, ticket: &Locked, l
     )
     .fetch_all(tx)
     .await?;
-    let turns = newest_first.into_iter().rev().map(|row| Ok((word(&row.author_kind)?, row.body)));
+    let turns = newest_first
+        .into_iter()
+        .rev()
+        .map(|row| Ok((word(&row.author_kind)?, row.body)));
     Ok(Conversation {
         title: head.title,
         description: head.description,

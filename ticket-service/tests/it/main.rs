@@ -1,0 +1,21 @@
+//! The service over its real wire, on a real PostgreSQL, with the real assistant-service and a simulated provider.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails"
+)]
+
+mod access;
+mod accounts;
+mod framework;
+mod harness;
+mod idempotency;
+mod input;
+mod pages;
+mod process;
+mod raw;
+mod reflection;
+mod replies;
+mod tickets;
+mod tokens;
