@@ -50,9 +50,9 @@ pub(super) fn failure(status: &Status) -> Failure {
     let details = status.get_error_details();
     let reason = details.error_info().map_or("", |info| info.reason.as_str());
     match reason {
-        "UPSTREAM_UNAVAILABLE" | "MODEL_UNAVAILABLE" => Failure::UpstreamUnavailable,
+        "UPSTREAM_UNAVAILABLE" => Failure::UpstreamUnavailable,
         "UPSTREAM_RATE_LIMITED" => Failure::UpstreamRateLimited,
-        "UPSTREAM_REJECTED" | "UPSTREAM_UNAUTHENTICATED" => Failure::UpstreamRejected,
+        "UPSTREAM_REJECTED" | "UPSTREAM_UNAUTHENTICATED" | "MODEL_UNAVAILABLE" => Failure::UpstreamRejected,
         "UPSTREAM_PROTOCOL" => Failure::UpstreamProtocol,
         "UPSTREAM_TIMED_OUT" | "DEADLINE_EXCEEDED" => Failure::TimedOut,
         "CONVERSATION_TOO_LONG" => Failure::ConversationTooLong,

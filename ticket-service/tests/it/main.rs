@@ -8,6 +8,7 @@
 
 mod access;
 mod accounts;
+mod documentation;
 mod framework;
 mod harness;
 mod idempotency;

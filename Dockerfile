@@ -1,0 +1,40 @@
+# One image per program, all from one build: docker build --target ticket-service .
+# They run as a user without rights, from a root file system that may be read-only.
+
+FROM rust:1.95-bookworm AS build
+WORKDIR /src
+COPY . .
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/src/target \
+    cargo build --release --locked -p ticket-service -p assistant-service -p groq-sim \
+    && mkdir -p /out /state \
+    && cp target/release/ticket-service target/release/assistant-service target/release/groq-sim /out/
+
+# Has glibc and CA certificates, and no shell.
+FROM gcr.io/distroless/cc-debian12:nonroot AS program
+USER 65532:65532
+
+FROM program AS ticket-service
+COPY --from=build /out/ticket-service /usr/local/bin/ticket-service
+# The desk's secret and the signing keys; a volume that is mounted here takes over its owner.
+COPY --from=build --chown=65532:65532 /state /var/lib/deskhand
+ENV TICKET_SERVICE_ADDR=0.0.0.0:50051 \
+    DESKHAND_SECRET_FILE=/var/lib/deskhand/secret \
+    SIGNING_KEYS_DIR=/var/lib/deskhand/keys
+EXPOSE 50051
+HEALTHCHECK --interval=5s --timeout=3s --start-period=30s CMD ["/usr/local/bin/ticket-service", "health"]
+ENTRYPOINT ["/usr/local/bin/ticket-service"]
+CMD ["serve"]
+
+FROM program AS assistant-service
+COPY --from=build /out/assistant-service /usr/local/bin/assistant-service
+ENV ASSISTANT_SERVICE_ADDR=0.0.0.0:50052
+EXPOSE 50052
+HEALTHCHECK --interval=5s --timeout=3s --start-period=30s CMD ["/usr/local/bin/assistant-service", "health"]
+ENTRYPOINT ["/usr/local/bin/assistant-service"]
+
+FROM program AS groq-sim
+COPY --from=build /out/groq-sim /usr/local/bin/groq-sim
+ENV GROQ_SIM_ADDR=0.0.0.0:50055
+EXPOSE 50055
+ENTRYPOINT ["/usr/local/bin/groq-sim"]
