@@ -1,1 +1,34 @@
-//! .
+//! The assistant of the desk: prompts, and calls to the model's provider. Keeps nothing between calls.
+//!
+//! A reply's way through it: [`rpc`] parses the request into a [`conversation`], [`tasks::reply`] has [`prompt`] write
+//! what the model is told and [`groq`] ask it, and hands on what comes, as it comes. [`error`] says how a caller sees
+//! what went wrong. The conversation that is answered was written by others, and so is the answer: neither is trusted
+//! with more than being text.
+
+pub mod conversation;
+pub mod error;
+pub mod groq;
+pub mod prompt;
+pub mod rpc;
+mod server;
+pub mod settings;
+pub mod tasks;
+
+use tokio::net::TcpListener;
+
+use rpc::Rpc;
+use settings::Settings;
+use tasks::reply::Replies;
+
+/// Serves on `listener` until `shutdown` resolves and open calls have ended.
+///
+/// # Errors
+/// Where the settings do not go together, a prompt is broken, or the listener fails.
+pub async fn serve(
+    settings: Settings,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    settings.check()?;
+    server::run(Rpc::new(Replies::new(&settings)?), listener, shutdown).await
+}

@@ -126,22 +126,17 @@ impl http_body::Body for LimitedBody {
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let Some(body) = self.body.as_mut() else {
-            return Poll::Ready(None);
-        };
-        if let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) {
-            return Poll::Ready(frame);
+        // The clock first: a body that is always ready must end too.
+        if self.body.is_some() && self.ends.as_mut().poll(cx).is_ready() {
+            self.body = None;
+            let mut trailers = HeaderMap::new();
+            let written = Status::from(exceeded()).add_header(&mut trailers);
+            return Poll::Ready(Some(written.map(|()| Frame::trailers(trailers))));
         }
-        if self.ends.as_mut().poll(cx).is_pending() {
-            return Poll::Pending;
+        match self.body.as_mut() {
+            Some(body) => Pin::new(body).poll_frame(cx),
+            None => Poll::Ready(None),
         }
-        self.body = None;
-        let mut trailers = HeaderMap::new();
-        Poll::Ready(Some(
-            Status::from(exceeded())
-                .add_header(&mut trailers)
-                .map(|()| Frame::trailers(trailers)),
-        ))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -246,6 +241,33 @@ mod tests {
             .trailers()
             .cloned()
             .unwrap();
+        assert_eq!(
+            Status::from_header_map(&trailers).unwrap().code(),
+            Code::DeadlineExceeded
+        );
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_never_rests_ends_too() {
+        struct Restless;
+        impl http_body::Body for Restless {
+            type Data = Bytes;
+            type Error = Status;
+            fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+                Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"x")))))
+            }
+        }
+        let stream = tower::service_fn(|_: Request<()>| async { Ok::<_, Status>(Response::new(Body::new(Restless))) });
+        let response = Deadlines::new(none).layer(stream).oneshot(asking("20m")).await.unwrap();
+        let mut body = response.into_body();
+        let trailers = loop {
+            let frame = body.frame().await.unwrap().unwrap();
+            if let Ok(trailers) = frame.into_trailers() {
+                break trailers;
+            }
+            // As a connection does between writes.
+            tokio::task::yield_now().await;
+        };
         assert_eq!(
             Status::from_header_map(&trailers).unwrap().code(),
             Code::DeadlineExceeded

@@ -1,0 +1,247 @@
+//! What there is to answer, once it is known to be as the contract says.
+
+use deskhand_proto::assistant::v1 as proto;
+use deskhand_proto::tickets::v1::{AuthorKind, TicketCategory};
+use service_kit::refusal::Violation;
+
+const MAX_TITLE: usize = 200;
+const MAX_TEXT: usize = 10_000;
+const MAX_TURNS: usize = 1_000;
+/// Violations after this many are not told: they are alike.
+const MAX_VIOLATIONS: usize = 20;
+
+/// A ticket, and what was said in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conversation {
+    /// 1 to 200 characters.
+    pub title: String,
+    /// 1 to 10,000 characters.
+    pub description: String,
+    /// What it is about.
+    pub category: Category,
+    /// What was said since, oldest first.
+    pub turns: Vec<Turn>,
+}
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// Whose words they are.
+    pub author: Author,
+    /// 1 to 10,000 characters.
+    pub body: String,
+}
+
+/// What a ticket is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Category {
+    /// None of the others.
+    General,
+    /// Invoices, payments, refunds, plans.
+    Billing,
+    /// Something does not work.
+    Technical,
+    /// Log-in, profile, data of the account.
+    Account,
+}
+
+/// Whose words a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Author {
+    /// The ticket's requester.
+    Customer,
+    /// Someone of the desk.
+    Agent,
+    /// This service, earlier.
+    Assistant,
+    /// Deskhand itself.
+    System,
+}
+
+impl Conversation {
+    /// Checks what a caller sent.
+    ///
+    /// # Errors
+    /// The fields that are not as the contract says.
+    pub fn parse(sent: Option<proto::Conversation>) -> Result<Self, Vec<Violation>> {
+        let Some(sent) = sent else {
+            return Err(vec![Violation::new("conversation", "It is required.")]);
+        };
+        let mut violations = Vec::new();
+        violations.extend(check_text("conversation.title", &sent.title, MAX_TITLE));
+        violations.extend(check_text("conversation.description", &sent.description, MAX_TEXT));
+        let category = category(sent.category);
+        if category.is_none() {
+            violations.push(Violation::new(
+                "conversation.category",
+                "It is not a category that there is.",
+            ));
+        }
+        if sent.turns.len() > MAX_TURNS {
+            violations.push(Violation::new(
+                "conversation.turns",
+                format!("There are more than {MAX_TURNS}."),
+            ));
+        }
+        let mut turns = Vec::with_capacity(sent.turns.len().min(MAX_TURNS));
+        for (at, turn) in sent.turns.into_iter().take(MAX_TURNS).enumerate() {
+            violations.extend(check_text(
+                &format!("conversation.turns[{at}].body"),
+                &turn.body,
+                MAX_TEXT,
+            ));
+            match author(turn.author_kind) {
+                Some(author) => turns.push(Turn {
+                    author,
+                    body: turn.body,
+                }),
+                None => violations.push(Violation::new(
+                    format!("conversation.turns[{at}].author_kind"),
+                    "It is required, and must be a kind that there is.",
+                )),
+            }
+        }
+        match category {
+            Some(category) if violations.is_empty() => Ok(Self {
+                title: sent.title,
+                description: sent.description,
+                category,
+                turns,
+            }),
+            _ => {
+                violations.truncate(MAX_VIOLATIONS);
+                Err(violations)
+            }
+        }
+    }
+}
+
+fn check_text(field: &str, text: &str, most: usize) -> Option<Violation> {
+    let description = if text.is_empty() {
+        "It is required.".to_owned()
+    } else if text.chars().take(most + 1).count() > most {
+        format!("It is longer than {most} characters.")
+    } else if text.contains('\0') {
+        "It holds a NUL character.".to_owned()
+    } else {
+        return None;
+    };
+    Some(Violation::new(field.to_owned(), description))
+}
+
+fn category(sent: i32) -> Option<Category> {
+    Some(match TicketCategory::try_from(sent).ok()? {
+        TicketCategory::Unspecified | TicketCategory::General => Category::General,
+        TicketCategory::Billing => Category::Billing,
+        TicketCategory::Technical => Category::Technical,
+        TicketCategory::Account => Category::Account,
+    })
+}
+
+fn author(sent: i32) -> Option<Author> {
+    Some(match AuthorKind::try_from(sent).ok()? {
+        AuthorKind::Unspecified => return None,
+        AuthorKind::Customer => Author::Customer,
+        AuthorKind::Agent => Author::Agent,
+        AuthorKind::Assistant => Author::Assistant,
+        AuthorKind::System => Author::System,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent() -> proto::Conversation {
+        proto::Conversation {
+            title: "t".to_owned(),
+            description: "d".to_owned(),
+            category: 0,
+            turns: vec![proto::Turn {
+                author_kind: AuthorKind::Customer.into(),
+                body: "b".to_owned(),
+            }],
+        }
+    }
+
+    fn fields(sent: proto::Conversation) -> Vec<String> {
+        let violations = Conversation::parse(Some(sent)).unwrap_err();
+        violations
+            .into_iter()
+            .map(|violation| violation.field.into_owned())
+            .collect()
+    }
+
+    #[test]
+    fn limits_are_inclusive_and_in_characters() {
+        let mut longest = sent();
+        longest.title = "ö".repeat(MAX_TITLE);
+        longest.description = "語".repeat(MAX_TEXT);
+        longest.turns = vec![longest.turns[0].clone(); MAX_TURNS];
+        let parsed = Conversation::parse(Some(longest)).unwrap();
+        assert_eq!(parsed.turns.len(), MAX_TURNS);
+        assert_eq!(parsed.category, Category::General);
+    }
+
+    #[test]
+    fn every_violation_names_its_field() {
+        assert_eq!(Conversation::parse(None).unwrap_err()[0].field, "conversation");
+        assert_eq!(
+            fields(proto::Conversation::default()),
+            ["conversation.title", "conversation.description"]
+        );
+        assert_eq!(
+            fields(proto::Conversation {
+                title: "x".repeat(201),
+                ..sent()
+            }),
+            ["conversation.title"]
+        );
+        assert_eq!(
+            fields(proto::Conversation {
+                title: "a\0b".to_owned(),
+                ..sent()
+            }),
+            ["conversation.title"]
+        );
+        assert_eq!(
+            fields(proto::Conversation {
+                description: "x".repeat(10_001),
+                ..sent()
+            }),
+            ["conversation.description"]
+        );
+        assert_eq!(
+            fields(proto::Conversation { category: 99, ..sent() }),
+            ["conversation.category"]
+        );
+        let turn = |author_kind: i32, body: &str| proto::Turn {
+            author_kind,
+            body: body.to_owned(),
+        };
+        let turns = vec![turn(1, "b"), turn(0, ""), turn(-1, "b")];
+        assert_eq!(
+            fields(proto::Conversation { turns, ..sent() }),
+            [
+                "conversation.turns[1].body",
+                "conversation.turns[1].author_kind",
+                "conversation.turns[2].author_kind"
+            ]
+        );
+        assert_eq!(
+            fields(proto::Conversation {
+                turns: vec![turn(1, "b"); 1_001],
+                ..sent()
+            }),
+            ["conversation.turns"]
+        );
+        assert_eq!(
+            fields(proto::Conversation {
+                turns: vec![turn(1, ""); 500],
+                ..sent()
+            })
+            .len(),
+            MAX_VIOLATIONS
+        );
+    }
+}

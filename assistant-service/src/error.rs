@@ -1,0 +1,126 @@
+//! Everything that a call can fail with, and how a caller sees it.
+
+use service_kit::refusal::{Refusal, Violation};
+use tonic::{Code, Status};
+
+use crate::groq::failure::{Failure, Kind};
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request is not as the contract says.
+    #[error("the request holds {} wrong fields", .0.len())]
+    Invalid(Vec<Violation>),
+    /// The call to the provider failed.
+    #[error("the call to the provider failed")]
+    Upstream(#[from] Failure),
+    /// A prompt could not be written. Ours to mend.
+    #[error("a prompt could not be written")]
+    Prompt(#[from] minijinja::Error),
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        let refusal = match error {
+            Error::Invalid(violations) => Refusal::invalid_fields(violations),
+            Error::Upstream(failure) => {
+                log(&failure);
+                refusal(&failure)
+            }
+            Error::Prompt(cause) => {
+                tracing::error!(error = %cause, "a prompt could not be written");
+                Refusal::new(
+                    Code::Internal,
+                    "INTERNAL",
+                    "Something went wrong here; it has been logged.",
+                )
+            }
+        };
+        refusal.into()
+    }
+}
+
+/// The failure's one line. The provider's own words may quote the prompt, so they are for debugging only.
+fn log(failure: &Failure) {
+    let Failure {
+        kind,
+        retry_after,
+        detail,
+    } = failure;
+    tracing::warn!(
+        ?kind,
+        ?retry_after,
+        status = detail.status,
+        code = detail.code,
+        "call to the provider failed"
+    );
+    if let Some(text) = &detail.text {
+        tracing::debug!(text, "the provider's words");
+    }
+}
+
+/// Fixed sentences only: nothing that came from outside may stand in them.
+fn refusal(failure: &Failure) -> Refusal {
+    let (code, reason, message) = match failure.kind {
+        Kind::Unreachable | Kind::Broken | Kind::Overloaded | Kind::TierFull | Kind::Abandoned => (
+            Code::Unavailable,
+            "UPSTREAM_UNAVAILABLE",
+            "The model's provider could not be reached, or has a fault; trying again may help.",
+        ),
+        Kind::TimedOut(_) => (
+            Code::Unavailable,
+            "UPSTREAM_TIMED_OUT",
+            "The model's provider took too long; trying again may help.",
+        ),
+        Kind::Protocol(_) | Kind::InvalidOutput => (
+            Code::Unavailable,
+            "UPSTREAM_PROTOCOL",
+            "The model's provider did not answer as it should; trying again may help.",
+        ),
+        Kind::RateLimited(_) => (
+            Code::ResourceExhausted,
+            "UPSTREAM_RATE_LIMITED",
+            "The rate limit of the model's provider is used up for now.",
+        ),
+        Kind::TooLarge => (
+            Code::InvalidArgument,
+            "CONVERSATION_TOO_LONG",
+            "The conversation is longer than the model's provider takes at once.",
+        ),
+        Kind::ModelUnavailable => (
+            Code::FailedPrecondition,
+            "MODEL_UNAVAILABLE",
+            "The model's provider does not offer the model that is set.",
+        ),
+        Kind::SpendCapReached | Kind::Rejected => (
+            Code::FailedPrecondition,
+            "UPSTREAM_REJECTED",
+            "The model's provider refused the request.",
+        ),
+        Kind::Unauthenticated => (
+            Code::FailedPrecondition,
+            "UPSTREAM_UNAUTHENTICATED",
+            "The model's provider does not accept the key that is set.",
+        ),
+        Kind::ContentFiltered => (
+            Code::FailedPrecondition,
+            "CONTENT_FILTERED",
+            "The provider's content filter stopped the answer.",
+        ),
+        Kind::Truncated => (
+            Code::Aborted,
+            "ANSWER_TRUNCATED",
+            "The answer reached its length limit before its end.",
+        ),
+        Kind::Empty => (
+            Code::Aborted,
+            "EMPTY_ANSWER",
+            "The model finished without writing anything.",
+        ),
+    };
+    let refusal = Refusal::new(code, reason, message);
+    match (failure.kind, failure.retry_after) {
+        (Kind::RateLimited(_) | Kind::Overloaded | Kind::TierFull, Some(wait)) => refusal.retry_after(wait),
+        _ => refusal,
+    }
+}

@@ -1,0 +1,76 @@
+//! The gRPC server: the service, its health, reflection, and what stands around every call.
+
+use std::time::Duration;
+
+use deskhand_proto::assistant::v1::assistant_service_server::AssistantServiceServer;
+use service_kit::calls::LogCalls;
+use service_kit::deadline::Deadlines;
+use service_kit::framework::CompleteErrors;
+use tokio::net::TcpListener;
+use tonic::service::Routes;
+use tonic_health::ServingStatus;
+
+use crate::rpc::Rpc;
+
+/// The service's name in reflection and health.
+const NAME: &str = "deskhand.assistant.v1.AssistantService";
+/// The largest request: a conversation of 1,000 turns, most of them of usual length.
+const MAX_REQUEST: usize = 16 * 1024 * 1024;
+
+/// Serves until `shutdown` resolves, then lets open calls end, but not for long.
+///
+/// # Errors
+/// Where the listener fails, or reflection cannot be set up.
+pub(crate) async fn run(
+    rpc: Rpc,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    let (reflection, reflection_alpha) = service_kit::server::reflection(deskhand_proto::FILE_DESCRIPTOR_SET, &[NAME])?;
+    let routes = Routes::new(AssistantServiceServer::new(rpc).max_decoding_message_size(MAX_REQUEST))
+        .add_service(health_service)
+        .add_service(reflection)
+        .add_service(reflection_alpha);
+    let server = service_kit::server::builder()
+        .layer(LogCalls)
+        .layer(CompleteErrors)
+        .layer(Deadlines::new(default_limit));
+
+    health.set_service_status(NAME, ServingStatus::Serving).await;
+    tracing::info!(address = %listener.local_addr()?, "serving");
+    service_kit::server::serve(server, routes, listener, async move {
+        shutdown.await;
+        health.set_service_status("", ServingStatus::NotServing).await;
+        health.set_service_status(NAME, ServingStatus::NotServing).await;
+    })
+    .await
+}
+
+/// The limit of a call whose caller set none.
+fn default_limit(path: &str) -> Option<Duration> {
+    match path {
+        // Longer than any call to the provider may be set to take.
+        "/deskhand.assistant.v1.AssistantService/StreamReply" => Some(Duration::from_secs(120)),
+        "/deskhand.assistant.v1.AssistantService/ListModels" => Some(Duration::from_secs(120)),
+        // Watches have no end.
+        path if path.starts_with("/deskhand.") => Some(Duration::from_secs(10)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::LONGEST_LIMIT;
+
+    #[test]
+    fn a_call_without_a_limit_gets_one_that_its_work_fits_in() {
+        let limit = |method| default_limit(&format!("/{NAME}/{method}"));
+        for method in ["StreamReply", "ListModels"] {
+            assert!(limit(method).unwrap() > LONGEST_LIMIT, "{method}");
+        }
+        assert_eq!(limit("RenderPrompt"), Some(Duration::from_secs(10)));
+        assert_eq!(default_limit("/grpc.health.v1.Health/Watch"), None);
+    }
+}

@@ -1,0 +1,4 @@
+//! What the assistant does: one file per thing.
+
+mod events;
+pub mod reply;

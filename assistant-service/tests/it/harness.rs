@@ -1,0 +1,252 @@
+//! Starts the service and the simulator, asks, and gathers what comes.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use assistant_service::settings::Cli;
+use clap::Parser as _;
+use deskhand_proto::assistant::v1 as proto;
+use deskhand_proto::assistant::v1::assistant_service_client::AssistantServiceClient;
+use deskhand_proto::assistant::v1::stream_reply_response::{CallEnded, CallStarted, Event};
+use deskhand_proto::tickets::v1::AuthorKind;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+/// The provider's key; it must turn up nowhere.
+pub(crate) const KEY: &str = "gsk_canary_4ab1";
+/// Longer than anything here takes; for waits that end when what they wait for happens.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running service.
+pub(crate) struct Desk {
+    pub(crate) client: AssistantServiceClient<Channel>,
+    pub(crate) channel: Channel,
+    pub(crate) address: SocketAddr,
+    pub(crate) stop: oneshot::Sender<()>,
+    pub(crate) served: tokio::task::JoinHandle<anyhow::Result<()>>,
+}
+
+impl Desk {
+    /// A service that asks the provider at `base_url`, with further flags.
+    pub(crate) async fn asking(base_url: &str, flags: &[&str]) -> Self {
+        let mut given = vec!["assistant-service", "--groq-base-url", base_url];
+        if !flags.contains(&"--groq-api-key") {
+            given.extend(["--groq-api-key", KEY]);
+        }
+        let cli = Cli::try_parse_from([&given, flags].concat()).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let served = tokio::spawn(assistant_service::serve(cli.settings, listener, async {
+            let _ = stopped.await;
+        }));
+        let channel = Channel::from_shared(format!("http://{address}"))
+            .unwrap()
+            .connect()
+            .await
+            .unwrap();
+        Self {
+            client: AssistantServiceClient::new(channel.clone()),
+            channel,
+            address,
+            stop,
+            served,
+        }
+    }
+
+    /// A service and a simulator that answers at once.
+    pub(crate) async fn simulated(flags: &[&str]) -> (Self, groq_sim::Running) {
+        let sim = groq_sim::start(groq_sim::Settings::instant()).await.unwrap();
+        (Self::asking(&sim.base_url(), flags).await, sim)
+    }
+
+    /// Asks for a reply and gathers it.
+    pub(crate) async fn reply(&self, request: proto::StreamReplyRequest) -> Reply {
+        let mut reply = Reply::default();
+        let mut stream = match self.client.clone().stream_reply(request).await {
+            Ok(response) => response.into_inner(),
+            Err(status) => {
+                return Reply {
+                    status: Some(status),
+                    ..reply
+                };
+            }
+        };
+        loop {
+            match stream.message().await {
+                Ok(Some(message)) => reply.events.push(message.event.unwrap()),
+                Ok(None) => return reply,
+                Err(status) => {
+                    reply.status = Some(status);
+                    return reply;
+                }
+            }
+        }
+    }
+}
+
+/// A whole stream.
+#[derive(Debug, Default)]
+pub(crate) struct Reply {
+    pub(crate) events: Vec<Event>,
+    pub(crate) status: Option<Status>,
+}
+
+impl Reply {
+    pub(crate) fn text(&self) -> String {
+        self.deltas().concat()
+    }
+
+    pub(crate) fn deltas(&self) -> Vec<&str> {
+        let texts = self.events.iter().filter_map(|event| match event {
+            Event::Delta(delta) => Some(delta.text.as_str()),
+            _ => None,
+        });
+        texts.collect()
+    }
+
+    pub(crate) fn started(&self) -> &CallStarted {
+        match self.events.first() {
+            Some(Event::CallStarted(started)) => started,
+            other => panic!("a stream begins with call_started, not {other:?}"),
+        }
+    }
+
+    /// The one call's end. Checks that it stands where it must.
+    pub(crate) fn ended(&self) -> &CallEnded {
+        let mut ends = self.events.iter().enumerate().filter_map(|(at, event)| match event {
+            Event::CallEnded(ended) => Some((at, ended)),
+            _ => None,
+        });
+        let (at, ended) = ends.next().unwrap_or_else(|| panic!("no call_ended in {self:?}"));
+        assert!(ends.next().is_none(), "one call ends once");
+        let after = &self.events[at + 1..];
+        assert!(matches!(after, [] | [Event::Finished(_)]), "{after:?}");
+        ended
+    }
+
+    pub(crate) fn finished(&self) -> bool {
+        matches!(self.events.last(), Some(Event::Finished(_)))
+    }
+
+    /// How it failed: code and reason. Checks that it is no success in disguise.
+    pub(crate) fn failure(&self) -> (Code, String) {
+        assert!(!self.finished(), "{self:?}");
+        let status = self
+            .status
+            .as_ref()
+            .unwrap_or_else(|| panic!("neither finished nor failed: {self:?}"));
+        (status.code(), reason(status))
+    }
+}
+
+pub(crate) fn reason(status: &Status) -> String {
+    let details = status.get_error_details();
+    let info = details
+        .error_info()
+        .unwrap_or_else(|| panic!("no ErrorInfo: {status:?}"));
+    assert_eq!(info.domain, "deskhand");
+    info.reason.clone()
+}
+
+pub(crate) fn violated_fields(status: &Status) -> Vec<String> {
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert_eq!(reason(status), "INVALID_FIELDS");
+    let details = status.get_error_details();
+    details
+        .bad_request()
+        .unwrap()
+        .field_violations
+        .iter()
+        .map(|violation| violation.field.clone())
+        .collect()
+}
+
+pub(crate) fn conversation(newest: &str) -> proto::Conversation {
+    proto::Conversation {
+        title: "Nothing works".to_owned(),
+        description: "Since this morning.".to_owned(),
+        category: 0,
+        turns: vec![turn(AuthorKind::Customer, newest)],
+    }
+}
+
+pub(crate) fn turn(author: AuthorKind, body: &str) -> proto::Turn {
+    proto::Turn {
+        author_kind: author.into(),
+        body: body.to_owned(),
+    }
+}
+
+/// Asks about `newest`, which may say by a marker what the simulator shall do.
+pub(crate) fn about(newest: &str) -> proto::StreamReplyRequest {
+    proto::StreamReplyRequest {
+        conversation: Some(conversation(newest)),
+    }
+}
+
+/// Conversations that are refused, and the fields that are to blame.
+pub(crate) fn wrong_conversations() -> Vec<(Option<proto::Conversation>, Vec<&'static str>)> {
+    let right = || conversation("hello");
+    let with_turn = |author_kind: i32, body: String| {
+        let turns = vec![turn(AuthorKind::Customer, "fine"), proto::Turn { author_kind, body }];
+        Some(proto::Conversation { turns, ..right() })
+    };
+    vec![
+        (None, vec!["conversation"]),
+        (
+            Some(proto::Conversation::default()),
+            vec!["conversation.title", "conversation.description"],
+        ),
+        (
+            Some(proto::Conversation {
+                title: "x".repeat(201),
+                ..right()
+            }),
+            vec!["conversation.title"],
+        ),
+        (
+            Some(proto::Conversation {
+                title: "\0".to_owned(),
+                ..right()
+            }),
+            vec!["conversation.title"],
+        ),
+        (
+            Some(proto::Conversation {
+                description: "x".repeat(10_001),
+                ..right()
+            }),
+            vec!["conversation.description"],
+        ),
+        (
+            Some(proto::Conversation {
+                category: 99,
+                ..right()
+            }),
+            vec!["conversation.category"],
+        ),
+        (
+            Some(proto::Conversation {
+                category: -1,
+                ..right()
+            }),
+            vec!["conversation.category"],
+        ),
+        (with_turn(0, "x".to_owned()), vec!["conversation.turns[1].author_kind"]),
+        (with_turn(99, "x".to_owned()), vec!["conversation.turns[1].author_kind"]),
+        (with_turn(1, String::new()), vec!["conversation.turns[1].body"]),
+        (with_turn(1, "x".repeat(10_001)), vec!["conversation.turns[1].body"]),
+        (with_turn(1, "a\0".to_owned()), vec!["conversation.turns[1].body"]),
+        (
+            Some(proto::Conversation {
+                turns: vec![turn(AuthorKind::Customer, "x"); 1_001],
+                ..right()
+            }),
+            vec!["conversation.turns"],
+        ),
+    ]
+}
