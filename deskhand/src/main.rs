@@ -1,2 +1,69 @@
-//! .
-fn main() {}
+//! `deskhand`: the launcher of a local system, and the command-line client of a running one.
+
+mod cli;
+mod commands;
+mod connection;
+mod failure;
+mod input;
+mod launch;
+mod output;
+mod server;
+mod session;
+mod text;
+mod transcript;
+
+use std::env;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Client, Command, Global};
+use crate::commands::{account, demo, reply, ticket};
+use crate::connection::Connection;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::server::Server;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Cli { global, command } = Cli::parse();
+    let mut output = Output::standard(global.json);
+    let outcome = match command {
+        Command::Run(args) => launch::run(args)
+            .await
+            .map_err(|error| Failure::Local(format!("{error:#}"))),
+        Command::Client(command) => client(command, &global, &mut output).await.map(|()| ExitCode::SUCCESS),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(failure) => {
+            output.failure(&failure);
+            ExitCode::from(&failure)
+        }
+    }
+}
+
+async fn client(command: Client, global: &Global, output: &mut Output) -> Result<(), Failure> {
+    let connection = &connect(global)?;
+    match command {
+        Client::Signup(args) => account::sign_up(args, connection, output).await,
+        Client::Login(args) => account::log_in(args, connection, output).await,
+        Client::Whoami => account::who_am_i(connection, output).await,
+        Client::Token => account::print_token(connection, output),
+        Client::Ticket(command) => ticket::run(command, connection, output).await,
+        Client::Say(args) => ticket::say(args, connection, output).await,
+        Client::Reply(args) => reply::run(args, connection, output).await,
+        Client::Demo => demo::run(connection, output).await,
+    }
+}
+
+fn connect(global: &Global) -> Result<Connection, Failure> {
+    // A folder that has been removed has no run file.
+    let folder = env::current_dir().unwrap_or_default();
+    let home = env::var_os("DESKHAND_HOME")
+        .filter(|home| !home.is_empty())
+        .map(PathBuf::from);
+    let server = Server::find(global.server.as_deref(), home, &folder)?;
+    Connection::new(server, global.timeout)
+}

@@ -1,0 +1,218 @@
+//! `ticket new`, `ticket list`, `ticket show`, `say`: tickets and what is said in them.
+
+use deskhand_proto::tickets::v1::{
+    CreateTicketRequest, GetTicketRequest, GetTicketResponse, ListMessagesRequest, ListTicketsRequest, Message,
+    MessageVisibility, PostMessageRequest, Ticket, TicketCategory, TicketPriority,
+};
+use uuid::Uuid;
+
+use super::account::authenticated;
+use crate::cli;
+use crate::connection::{Connection, new_request_id};
+use crate::failure::Failure;
+use crate::input;
+use crate::output::Output;
+use crate::text::{indented, moment, visible_line, words};
+
+const LARGEST_PAGE: i32 = 100;
+/// How many messages come with a ticket.
+const NEWEST: usize = 20;
+
+pub(crate) async fn run(command: cli::Ticket, connection: &Connection, output: &mut Output) -> Result<(), Failure> {
+    let connection = &authenticated(connection)?;
+    match command {
+        cli::Ticket::New(args) => new(args, connection, output).await,
+        cli::Ticket::List(args) => list(args, connection, output).await,
+        cli::Ticket::Show(args) => show(args, connection, output).await,
+    }
+}
+
+pub(crate) async fn say(args: cli::Say, connection: &Connection, output: &mut Output) -> Result<(), Failure> {
+    let connection = authenticated(connection)?;
+    let visibility = if args.internal {
+        MessageVisibility::Internal
+    } else {
+        MessageVisibility::Unspecified
+    };
+    let request = PostMessageRequest {
+        ticket_id: args.ticket.to_string(),
+        body: input::text(args.text)?,
+        visibility: visibility.into(),
+        request_id: new_request_id(),
+    };
+    let answer = connection
+        .change(request, async |request| {
+            connection.tickets().post_message(request).await
+        })
+        .await?;
+    if output.is_json() {
+        return output.document("deskhand.tickets.v1.PostMessageResponse", &answer);
+    }
+    output.line(&answer.message.unwrap_or_default().id)?;
+    output.note(&format!(
+        "posted; the assistant answers with: deskhand reply {}",
+        args.ticket
+    ));
+    Ok(())
+}
+
+async fn new(args: cli::NewTicket, connection: &Connection, output: &mut Output) -> Result<(), Failure> {
+    let request = CreateTicketRequest {
+        title: args.title,
+        description: input::text(args.description)?,
+        priority: args
+            .priority
+            .map_or(TicketPriority::Unspecified, TicketPriority::from)
+            .into(),
+        category: args
+            .category
+            .map_or(TicketCategory::Unspecified, TicketCategory::from)
+            .into(),
+        tags: args.tags,
+        request_id: new_request_id(),
+    };
+    let answer = connection
+        .change(request, async |request| {
+            connection.tickets().create_ticket(request).await
+        })
+        .await?;
+    if output.is_json() {
+        return output.document("deskhand.tickets.v1.CreateTicketResponse", &answer);
+    }
+    let ticket = answer.ticket.unwrap_or_default();
+    output.line(&ticket.id)?;
+    output.note(&format!(
+        "opened ticket {}; the assistant answers with: deskhand reply {}",
+        ticket.number, ticket.id
+    ));
+    Ok(())
+}
+
+async fn list(args: cli::ListTickets, connection: &Connection, output: &mut Output) -> Result<(), Failure> {
+    let mut page_token = args.page_token;
+    loop {
+        let request = ListTicketsRequest {
+            page_size: args.page_size,
+            page_token,
+        };
+        let page = connection
+            .call(request, async |request| {
+                connection.tickets().list_tickets(request).await
+            })
+            .await?;
+        if output.is_json() {
+            output.document("deskhand.tickets.v1.ListTicketsResponse", &page)?;
+        } else {
+            for ticket in &page.tickets {
+                output.line(&row(ticket))?;
+            }
+        }
+        if page.next_page_token.is_empty() {
+            return Ok(());
+        }
+        if !args.all {
+            output.note(&format!("more with: --page-token {}", page.next_page_token));
+            return Ok(());
+        }
+        page_token = page.next_page_token;
+    }
+}
+
+async fn show(args: cli::ShowTicket, connection: &Connection, output: &mut Output) -> Result<(), Failure> {
+    let mut answer = get(connection, args.id).await?;
+    if args.all {
+        answer.messages = all_messages(connection, args.id).await?;
+    }
+    if output.is_json() {
+        return output.document("deskhand.tickets.v1.GetTicketResponse", &answer);
+    }
+    let ticket = answer.ticket.unwrap_or_default();
+    show_ticket(&ticket, output)?;
+    for message in answer.messages.iter().rev() {
+        show_message(message, output)?;
+    }
+    if !args.all && answer.messages.len() >= NEWEST {
+        output.note("there may be older messages; all with: --all");
+    }
+    Ok(())
+}
+
+pub(crate) async fn get(connection: &Connection, id: Uuid) -> Result<GetTicketResponse, Failure> {
+    let request = GetTicketRequest {
+        ticket_id: id.to_string(),
+    };
+    connection
+        .call(request, async |request| connection.tickets().get_ticket(request).await)
+        .await
+}
+
+/// Newest first.
+async fn all_messages(connection: &Connection, id: Uuid) -> Result<Vec<Message>, Failure> {
+    let mut messages = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request = ListMessagesRequest {
+            ticket_id: id.to_string(),
+            page_size: LARGEST_PAGE,
+            page_token,
+        };
+        let page = connection
+            .call(request, async |request| {
+                connection.tickets().list_messages(request).await
+            })
+            .await?;
+        messages.extend(page.messages);
+        if page.next_page_token.is_empty() {
+            return Ok(messages);
+        }
+        page_token = page.next_page_token;
+    }
+}
+
+fn row(ticket: &Ticket) -> String {
+    let Ticket {
+        number,
+        id,
+        title,
+        update_time,
+        ..
+    } = ticket;
+    let status = words(ticket.status().as_str_name(), "TICKET_STATUS");
+    format!(
+        "{number:>6}  {id}  {status:<19}  {}  {}",
+        moment(update_time.as_ref()),
+        visible_line(title)
+    )
+}
+
+fn show_ticket(ticket: &Ticket, output: &mut Output) -> Result<(), Failure> {
+    output.heading(&format!("{}  {}", ticket.number, visible_line(&ticket.title)))?;
+    let mut facts = vec![
+        words(ticket.status().as_str_name(), "TICKET_STATUS"),
+        format!("{} priority", words(ticket.priority().as_str_name(), "TICKET_PRIORITY")),
+        words(ticket.category().as_str_name(), "TICKET_CATEGORY"),
+        format!(
+            "answered by {}",
+            words(ticket.handler().as_str_name(), "TICKET_HANDLER")
+        ),
+    ];
+    facts.extend(ticket.tags.iter().map(|tag| format!("#{}", visible_line(tag))));
+    output.line(&ticket.id)?;
+    output.line(&facts.join(", "))?;
+    let (opened, changed) = (moment(ticket.create_time.as_ref()), moment(ticket.update_time.as_ref()));
+    output.line(&format!("opened {opened}, changed {changed}"))?;
+    output.line("")?;
+    output.line(&indented(&ticket.description))
+}
+
+fn show_message(message: &Message, output: &mut Output) -> Result<(), Failure> {
+    let author = words(message.author_kind().as_str_name(), "AUTHOR_KIND");
+    let internal = if message.visibility() == MessageVisibility::Internal {
+        ", internal"
+    } else {
+        ""
+    };
+    output.line("")?;
+    output.heading(&format!("{author}, {}{internal}", moment(message.create_time.as_ref())))?;
+    output.line(&indented(&message.body))
+}

@@ -1,0 +1,384 @@
+//! What can go wrong, what is said about it, and the exit code it ends in.
+
+use std::error::Error as _;
+use std::io;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde::Serialize;
+use tonic::{Code, ConnectError, Status, TimeoutExpired};
+use tonic_types::StatusExt;
+
+use crate::server::Server;
+use crate::transcript::{Ending, Fault};
+
+/// Why a command did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// Something on this machine, or an answer that makes no sense.
+    #[error("{0}")]
+    Local(String),
+    #[error("{0}")]
+    Usage(String),
+    #[error("{0}")]
+    NotLoggedIn(String),
+    /// The server's answer, or why there is none.
+    #[error("{}", .0.sentence)]
+    Status(Box<Refusal>),
+    #[error("the server did not answer in time")]
+    TimedOut,
+    /// The server broke its own rules for streams: what it sent cannot be relied on.
+    #[error("the stream of the answer is faulty: {0}")]
+    Stream(#[from] Fault),
+    /// The stream told how the reply ended, and it was not with an answer; or that it could not go on.
+    #[error("{}", .0.sentence())]
+    NoAnswer(Box<Ending>),
+    #[error("interrupted")]
+    Interrupted,
+    #[error("cannot write to standard output: {0}")]
+    Output(#[from] io::Error),
+}
+
+/// A status, decoded.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    code: Code,
+    sentence: String,
+    reason: Option<String>,
+    violations: Vec<Violation>,
+    retry_after: Option<Duration>,
+}
+
+/// A field that the server does not accept.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Violation {
+    field: String,
+    description: String,
+}
+
+/// Everything there is to say about a failure, for people and for `--json`.
+#[derive(Serialize)]
+pub(crate) struct Report {
+    /// What went wrong.
+    pub(crate) sentence: String,
+    /// The status code's name, where a status came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) code: Option<&'static str>,
+    /// The same for programs, from `google.rpc.ErrorInfo`, or the reason that a stream told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) field_violations: Vec<Violation>,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hint: Option<String>,
+    pub(crate) exit_code: u8,
+}
+
+impl Violation {
+    /// As one line.
+    pub(crate) fn line(&self) -> String {
+        format!("{}: {}", self.field, self.description)
+    }
+}
+
+impl Failure {
+    /// A status that a call to `server` ended in.
+    pub(crate) fn status(status: Status, server: &Server) -> Self {
+        if caused_by::<TimeoutExpired>(&status) || status.code() == Code::DeadlineExceeded {
+            return Self::TimedOut;
+        }
+        let broken = is_broken(&status);
+        let sentence = if caused_by::<ConnectError>(&status) {
+            let address = &server.address;
+            let named_by = server.named_by.as_ref();
+            let told = named_by
+                .map(|path| format!(", which {} names", path.display()))
+                .unwrap_or_default();
+            format!(
+                "cannot reach ticket-service at {address}{told}: {}",
+                root_cause(&status)
+            )
+        } else if broken {
+            format!(
+                "the connection to ticket-service at {} broke: {}",
+                server.address,
+                root_cause(&status)
+            )
+        } else if status.message().is_empty() {
+            format!("the server answered {} without a word", code_name(status.code()))
+        } else {
+            status.message().to_owned()
+        };
+        let details = status.get_error_details();
+        let violations = details
+            .bad_request()
+            .map(|bad| bad.field_violations.as_slice())
+            .unwrap_or_default();
+        Self::Status(Box::new(Refusal {
+            code: if broken { Code::Unavailable } else { status.code() },
+            sentence,
+            reason: details.error_info().map(|info| info.reason.clone()),
+            violations: violations
+                .iter()
+                .map(|violation| Violation {
+                    field: violation.field.clone(),
+                    description: violation.description.clone(),
+                })
+                .collect(),
+            retry_after: details.retry_info().and_then(|info| info.retry_delay),
+        }))
+    }
+
+    /// The reader of standard output went away: nothing is left to say.
+    pub(crate) fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// As `--help` lists them.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Local(_) | Self::Stream(_) => 1,
+            Self::Usage(_) => 2,
+            Self::NotLoggedIn(_) => 3,
+            Self::Status(refusal) => exit_code_of(refusal.code),
+            Self::TimedOut => 6,
+            Self::NoAnswer(ending) => match **ending {
+                Ending::Interrupted { .. } => 6,
+                _ => 7,
+            },
+            Self::Interrupted => 130,
+            Self::Output(_) if self.is_broken_pipe() => 141,
+            Self::Output(_) => 1,
+        }
+    }
+
+    pub(crate) fn report(&self) -> Report {
+        let mut report = Report {
+            sentence: self.to_string(),
+            code: None,
+            reason: None,
+            field_violations: Vec::new(),
+            hint: None,
+            exit_code: self.exit_code(),
+        };
+        match self {
+            Self::Status(refusal) => {
+                report.code = Some(code_name(refusal.code));
+                report.reason.clone_from(&refusal.reason);
+                report.field_violations.clone_from(&refusal.violations);
+                report.hint = refusal.hint();
+            }
+            Self::TimedOut => {
+                report.code = Some(code_name(Code::DeadlineExceeded));
+                report.hint = Some("--timeout gives it more time".to_owned());
+            }
+            Self::NotLoggedIn(_) => report.hint = Some(LOG_IN.to_owned()),
+            Self::NoAnswer(ending) => report.reason = ending.reason(),
+            Self::Local(_) | Self::Usage(_) | Self::Stream(_) | Self::Interrupted | Self::Output(_) => {}
+        }
+        report
+    }
+}
+
+const LOG_IN: &str = "log in with: deskhand login --email ADDRESS";
+
+impl From<&Failure> for ExitCode {
+    fn from(failure: &Failure) -> Self {
+        Self::from(failure.exit_code())
+    }
+}
+
+impl Refusal {
+    fn hint(&self) -> Option<String> {
+        if self.code == Code::Unauthenticated && self.reason.as_deref() != Some("INVALID_CREDENTIALS") {
+            return Some(LOG_IN.to_owned());
+        }
+        let after = self.retry_after?;
+        Some(format!("try again in {} s", after.as_millis().div_ceil(1000)))
+    }
+}
+
+/// Whether the server was not there, or went away before it answered.
+pub(crate) fn is_unavailable(status: &Status) -> bool {
+    status.code() == Code::Unavailable || is_broken(status)
+}
+
+/// What comes from the server has no source: this was made here, by the connection. tonic gives such a status whatever
+/// code is next to the cause.
+fn is_broken(status: &Status) -> bool {
+    status.source().is_some() && !caused_by::<TimeoutExpired>(status)
+}
+
+fn exit_code_of(code: Code) -> u8 {
+    match code {
+        Code::Ok => 0,
+        Code::Unknown | Code::Unimplemented | Code::Internal | Code::DataLoss => 1,
+        Code::Unauthenticated => 3,
+        Code::NotFound => 4,
+        Code::InvalidArgument
+        | Code::FailedPrecondition
+        | Code::PermissionDenied
+        | Code::AlreadyExists
+        | Code::Aborted
+        | Code::OutOfRange => 5,
+        Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted | Code::Cancelled => 6,
+    }
+}
+
+/// As gRPC writes them.
+fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+fn caused_by<E: std::error::Error + 'static>(status: &Status) -> bool {
+    let mut source = status.source();
+    while let Some(error) = source {
+        if error.is::<E>() {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}
+
+fn root_cause(status: &Status) -> String {
+    let mut cause: &dyn std::error::Error = status;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic_types::ErrorDetails;
+
+    use super::*;
+
+    fn server() -> Server {
+        Server::find(Some("127.0.0.1:50051"), None, std::path::Path::new("/")).unwrap()
+    }
+
+    #[test]
+    fn every_code_has_its_exit_code() {
+        let expected = [0, 6, 1, 5, 6, 4, 5, 5, 6, 5, 5, 5, 1, 1, 6, 1, 3];
+        for (number, exit_code) in (0..).zip(expected) {
+            let code = Code::from_i32(number);
+            assert_eq!(
+                Failure::status(Status::new(code, "x"), &server()).exit_code(),
+                exit_code,
+                "{code:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_status_has_its_exit_code_too() {
+        for (failure, exit_code) in [
+            (Failure::Local(String::new()), 1),
+            (Failure::Usage(String::new()), 2),
+            (Failure::NotLoggedIn(String::new()), 3),
+            (Failure::TimedOut, 6),
+            (Failure::NoAnswer(Box::new(Ending::Superseded)), 7),
+            (
+                Failure::NoAnswer(Box::new(Ending::Interrupted {
+                    reason: "DRAINING".to_owned(),
+                })),
+                6,
+            ),
+            (Failure::Output(io::ErrorKind::BrokenPipe.into()), 141),
+            (Failure::Output(io::ErrorKind::StorageFull.into()), 1),
+        ] {
+            assert_eq!(failure.exit_code(), exit_code, "{failure}");
+        }
+    }
+
+    #[test]
+    fn details_are_decoded() {
+        let mut details = ErrorDetails::new();
+        details
+            .set_error_info("INVALID_FIELDS", "deskhand", [])
+            .add_bad_request_violation("email", "is not an address")
+            .add_bad_request_violation("password", "is too short");
+        let status = Status::with_error_details(Code::InvalidArgument, "Some fields are invalid.", details);
+        let report = Failure::status(status, &server()).report();
+        assert_eq!(report.sentence, "Some fields are invalid.");
+        assert_eq!(
+            (report.code, report.reason.as_deref()),
+            (Some("INVALID_ARGUMENT"), Some("INVALID_FIELDS"))
+        );
+        let lines: Vec<String> = report.field_violations.iter().map(Violation::line).collect();
+        assert_eq!(lines, ["email: is not an address", "password: is too short"]);
+        assert_eq!(report.exit_code, 5);
+    }
+
+    #[test]
+    fn a_wait_is_rounded_up_to_seconds() {
+        let details = ErrorDetails::with_retry_info(Some(Duration::from_millis(1_200)));
+        let status = Status::with_error_details(Code::ResourceExhausted, "Too many.", details);
+        assert_eq!(
+            Failure::status(status, &server()).report().hint.as_deref(),
+            Some("try again in 2 s")
+        );
+    }
+
+    #[test]
+    fn only_a_missing_or_bad_token_is_told_to_log_in() {
+        let hint = |reason: &str| {
+            let details = ErrorDetails::with_error_info(reason, "deskhand", []);
+            Failure::status(
+                Status::with_error_details(Code::Unauthenticated, "No.", details),
+                &server(),
+            )
+            .report()
+            .hint
+        };
+        assert_eq!(hint("TOKEN_EXPIRED").as_deref(), Some(LOG_IN));
+        assert_eq!(hint("INVALID_CREDENTIALS"), None);
+    }
+
+    #[test]
+    fn a_status_made_here_means_that_the_connection_broke() {
+        let mut status = Status::unknown("h2 protocol error");
+        assert!(!is_unavailable(&status));
+        status.set_source(std::sync::Arc::new(io::Error::other("reset by peer")));
+        assert!(is_unavailable(&status));
+        let failure = Failure::status(status, &server());
+        assert_eq!((failure.exit_code(), failure.report().code), (6, Some("UNAVAILABLE")));
+        assert!(
+            failure.to_string().ends_with("127.0.0.1:50051 broke: reset by peer"),
+            "{failure}"
+        );
+
+        let mut status = Status::cancelled("Timeout expired");
+        status.set_source(std::sync::Arc::new(TimeoutExpired(())));
+        assert!(!is_unavailable(&status), "there is no time for a repeat");
+        assert!(matches!(Failure::status(status, &server()), Failure::TimedOut));
+    }
+
+    #[test]
+    fn garbled_details_still_leave_the_sentence() {
+        let status = Status::with_details(Code::NotFound, "No such ticket.", vec![0xff, 0xff, 0xff].into());
+        let report = Failure::status(status, &server()).report();
+        assert_eq!((report.sentence.as_str(), report.exit_code), ("No such ticket.", 4));
+    }
+}

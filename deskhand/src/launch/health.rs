@@ -1,0 +1,54 @@
+//! Whether a part answers.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tonic::transport::Endpoint;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+/// For one attempt.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+/// How a part shows that it is ready.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Sign {
+    /// It accepts connections.
+    Accepts(SocketAddr),
+    /// `grpc.health.v1` says SERVING of the whole server.
+    Serves(SocketAddr),
+}
+
+impl Sign {
+    /// One attempt; the error says what is missing.
+    pub(crate) async fn is_given(self) -> Result<(), String> {
+        match self {
+            Self::Accepts(address) => TcpStream::connect(address)
+                .await
+                .map(|_| ())
+                .map_err(|error| format!("{address}: {error}")),
+            Self::Serves(address) => serves(address).await,
+        }
+    }
+}
+
+async fn serves(address: SocketAddr) -> Result<(), String> {
+    let endpoint = Endpoint::new(format!("http://{address}")).map_err(|error| error.to_string())?;
+    let channel = endpoint
+        .connect_timeout(ANSWER_WITHIN)
+        .timeout(ANSWER_WITHIN)
+        .connect()
+        .await;
+    let channel = channel.map_err(|_| format!("{address} does not accept connections"))?;
+    match HealthClient::new(channel).check(HealthCheckRequest::default()).await {
+        Ok(answer) if answer.get_ref().status() == ServingStatus::Serving => Ok(()),
+        Ok(answer) => Err(format!("its health is {}", answer.get_ref().status().as_str_name())),
+        Err(status) => Err(format!(
+            "its health check answers {:?}: {}",
+            status.code(),
+            status.message()
+        )),
+    }
+}

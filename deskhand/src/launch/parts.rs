@@ -1,0 +1,153 @@
+//! The parts of a system: where they listen, and what each is told. A part gets the secrets that it needs, no others.
+
+use std::net::SocketAddr;
+
+use super::addresses::Reserved;
+use super::admin::Admin;
+use super::database::Database;
+use super::health::Sign;
+use super::home::Home;
+use super::service::{Environment, Plan};
+use super::settings::Args;
+
+pub(crate) const TICKET_SERVICE: &str = "ticket-service";
+pub(crate) const ASSISTANT_SERVICE: &str = "assistant-service";
+pub(crate) const GROQ_SIM: &str = "groq-sim";
+const MIGRATE: &str = "ticket-service migrate";
+const CREATE_ADMIN: &str = "ticket-service create-admin";
+
+/// Addresses that are ours, until their services take them, and what to tell the services.
+pub(crate) struct Parts<'a> {
+    args: &'a Args,
+    home: &'a Home,
+    ticket_service: Reserved,
+    assistant_service: Reserved,
+    /// `None`: a real provider answers.
+    groq_sim: Option<Reserved>,
+}
+
+impl<'a> Parts<'a> {
+    /// Finds out whether the addresses are free.
+    pub(crate) fn reserve(args: &'a Args, home: &'a Home) -> anyhow::Result<Self> {
+        let groq_sim = match args.provider() {
+            Some(_) => None,
+            None => Some(Reserved::take(args.groq_sim_addr, "GROQ_SIM_ADDR")?),
+        };
+        Ok(Self {
+            args,
+            home,
+            ticket_service: Reserved::take(args.ticket_service_addr, "TICKET_SERVICE_ADDR")?,
+            assistant_service: Reserved::take(args.assistant_service_addr, "ASSISTANT_SERVICE_ADDR")?,
+            groq_sim,
+        })
+    }
+
+    /// Where clients find each; the simulator's is `None` where a real provider answers.
+    pub(crate) fn ticket_service(&self) -> SocketAddr {
+        self.ticket_service.dial()
+    }
+
+    pub(crate) fn assistant_service(&self) -> SocketAddr {
+        self.assistant_service.dial()
+    }
+
+    pub(crate) fn groq_sim(&self) -> Option<SocketAddr> {
+        self.groq_sim.as_ref().map(Reserved::dial)
+    }
+
+    /// Whom assistant-service asks.
+    pub(crate) fn groq_base_url(&self) -> String {
+        match self.groq_sim() {
+            Some(address) => format!("http://{address}"),
+            None => self.args.provider().unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// How each service shows that it is ready.
+    pub(crate) fn signs(&self) -> Vec<(&'static str, Sign)> {
+        let mut signs = vec![
+            (ASSISTANT_SERVICE, Sign::Serves(self.assistant_service())),
+            (TICKET_SERVICE, Sign::Serves(self.ticket_service())),
+        ];
+        signs.extend(self.groq_sim().map(|address| (GROQ_SIM, Sign::Accepts(address))));
+        signs
+    }
+
+    pub(crate) fn migrate(&self, database: &Database) -> Plan {
+        plan(MIGRATE, &["migrate"], self.ticket_service_environment(database))
+    }
+
+    pub(crate) fn create_admin(&self, database: &Database, admin: &Admin) -> Plan {
+        let arguments = ["create-admin", "--email", &admin.email, "--password-stdin"];
+        let plan = plan(CREATE_ADMIN, &arguments, self.ticket_service_environment(database));
+        Plan {
+            input: Some(format!("{}\n", admin.password)),
+            ..plan
+        }
+    }
+
+    /// The services, in the order of their start; their addresses are let go of.
+    pub(crate) fn services(&mut self, database: &Database) -> Vec<Plan> {
+        let mut plans = Vec::new();
+        if let Some(groq_sim) = &mut self.groq_sim {
+            groq_sim.release();
+            let environment = vec![
+                ("GROQ_SIM_ADDR", Some(groq_sim.address().to_string())),
+                ("GROQ_API_KEY", None),
+                ("DATABASE_URL", None),
+            ];
+            plans.push(plan(GROQ_SIM, &[], environment));
+        }
+        self.assistant_service.release();
+        self.ticket_service.release();
+        let mut assistant_service = vec![
+            (
+                "ASSISTANT_SERVICE_ADDR",
+                Some(self.assistant_service.address().to_string()),
+            ),
+            ("GROQ_BASE_URL", Some(self.groq_base_url())),
+            ("DATABASE_URL", None),
+        ];
+        if self.groq_sim.is_some() {
+            // The simulator wants a key as Groq does, and takes any.
+            assistant_service.push(("GROQ_API_KEY", Some("simulated".to_owned())));
+        }
+        plans.push(plan(ASSISTANT_SERVICE, &[], assistant_service));
+        plans.push(plan(
+            TICKET_SERVICE,
+            &["serve"],
+            self.ticket_service_environment(database),
+        ));
+        plans
+    }
+
+    fn ticket_service_environment(&self, database: &Database) -> Environment {
+        let mut environment = database.environment();
+        environment.extend([
+            ("TICKET_SERVICE_ADDR", Some(self.ticket_service.address().to_string())),
+            ("ASSISTANT_URL", Some(format!("http://{}", self.assistant_service()))),
+            (
+                "DESKHAND_SECRET_FILE",
+                Some(self.home.join("secret").display().to_string()),
+            ),
+            ("SIGNING_KEYS_DIR", Some(self.home.join("keys").display().to_string())),
+            ("GROQ_API_KEY", None),
+        ]);
+        environment
+    }
+}
+
+fn plan(name: &'static str, arguments: &[&str], mut environment: Environment) -> Plan {
+    // The logs are files that people read.
+    environment.push(("NO_COLOR", Some("1".to_owned())));
+    if std::env::var_os("LOG_FORMAT").is_none_or(|format| format.is_empty()) {
+        environment.push(("LOG_FORMAT", Some("text".to_owned())));
+    }
+    let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+    Plan {
+        name,
+        arguments,
+        input: None,
+        environment,
+    }
+}

@@ -1,0 +1,13 @@
+//! The real binary, against a real system and, for what a real one never does, against a scripted server.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are tests too")]
+
+mod cli;
+mod client;
+mod launch;
+mod launch_failures;
+mod launch_support;
+mod readme;
+mod scripted;
+mod stream;
+mod system;
+mod terminal;

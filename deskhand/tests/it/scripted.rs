@@ -1,0 +1,343 @@
+//! A server that speaks the contracts and does what it is told: for what a real system never does, or not on command.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use deskhand_proto::accounts::v1::auth_service_server::{AuthService, AuthServiceServer};
+use deskhand_proto::accounts::v1::{
+    GetMeRequest, GetMeResponse, LogInRequest, LogInResponse, SignUpRequest, SignUpResponse, User,
+};
+use deskhand_proto::replies::v1::reply_event::{Completed, Delta, Event, Started};
+use deskhand_proto::replies::v1::reply_service_server::{ReplyService, ReplyServiceServer};
+use deskhand_proto::replies::v1::{
+    GetReplyRequest, GetReplyResponse, ReplyEvent, StreamReplyRequest, StreamReplyResponse,
+};
+use deskhand_proto::tickets::v1::ticket_service_server::{TicketService, TicketServiceServer};
+use deskhand_proto::tickets::v1::{
+    AuthorKind, CreateTicketRequest, CreateTicketResponse, GetTicketRequest, GetTicketResponse, ListMessagesRequest,
+    ListMessagesResponse, ListTicketsRequest, ListTicketsResponse, Message, PostMessageRequest, PostMessageResponse,
+    Ticket,
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tonic::transport::Server;
+use tonic::{Request, Response, Status};
+
+pub(crate) const TICKET: &str = "019a2f3e-7c1b-7d40-8a55-0123456789ab";
+pub(crate) const TOKEN: &str = "scripted-token";
+
+/// What the server shall do.
+#[derive(Default)]
+pub(crate) struct Script {
+    /// How calls fail, first come first served, before any succeeds.
+    pub(crate) refusals: Vec<Status>,
+    /// What a reply's stream does.
+    pub(crate) stream: Vec<Step>,
+    /// What stands in every ticket, newest first.
+    pub(crate) messages: Vec<Message>,
+    /// What is in the only page of tickets.
+    pub(crate) tickets: Vec<Ticket>,
+}
+
+/// One thing that a stream does.
+pub(crate) enum Step {
+    Send(Event),
+    /// Waits until the test says go on.
+    Wait(Receiver<()>),
+    Fail(Status),
+    /// Says nothing more, and does not end.
+    Hang,
+}
+
+/// A call that came.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Call {
+    pub(crate) method: &'static str,
+    pub(crate) request_id: String,
+    pub(crate) authorization: Option<String>,
+    pub(crate) timeout: Option<String>,
+}
+
+/// The running server. It ends with the test.
+pub(crate) struct Scripted {
+    pub(crate) address: String,
+    state: Arc<State>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct State {
+    script: Mutex<Script>,
+    calls: Mutex<Vec<Call>>,
+}
+
+impl Scripted {
+    pub(crate) fn start(script: Script) -> Self {
+        let state = Arc::new(State {
+            script: Mutex::new(script),
+            calls: Mutex::default(),
+        });
+        let (stop, stopped) = oneshot::channel();
+        let (tell_address, address) = std::sync::mpsc::channel::<SocketAddr>();
+        let served = Arc::clone(&state);
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+                tell_address.send(listener.local_addr().unwrap()).unwrap();
+                let server = Server::builder()
+                    .add_service(AuthServiceServer::from_arc(Arc::clone(&served)))
+                    .add_service(TicketServiceServer::from_arc(Arc::clone(&served)))
+                    .add_service(ReplyServiceServer::from_arc(served))
+                    .serve_with_incoming(TcpListenerStream::new(listener));
+                tokio::select! {
+                    ended = server => ended.unwrap(),
+                    _ = stopped => {}
+                }
+            });
+        });
+        let address = address.recv().unwrap().to_string();
+        Self {
+            address,
+            state,
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+
+    /// A server whose replies stream as told.
+    pub(crate) fn streaming(stream: Vec<Step>) -> Self {
+        Self::start(Script {
+            stream,
+            ..Script::default()
+        })
+    }
+
+    /// The calls so far.
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        self.state.calls.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Scripted {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        let ended = self.thread.take().map(JoinHandle::join);
+        assert!(
+            std::thread::panicking() || matches!(ended, Some(Ok(()))),
+            "the scripted server panicked"
+        );
+    }
+}
+
+pub(crate) fn started() -> Step {
+    Step::Send(Event::Started(Started {
+        reply_id: "reply".to_owned(),
+        attempt: 1,
+    }))
+}
+
+pub(crate) fn delta(attempt: i32, offset: i64, text: &str) -> Step {
+    Step::Send(Event::Delta(Delta {
+        attempt,
+        offset,
+        text: text.to_owned(),
+    }))
+}
+
+pub(crate) fn completed(body: &str) -> Step {
+    Step::Send(Event::Completed(Completed {
+        message: Some(answer("answer", body)),
+        usage: None,
+    }))
+}
+
+/// A message by the assistant.
+pub(crate) fn answer(id: &str, body: &str) -> Message {
+    let author_kind = AuthorKind::Assistant.into();
+    Message {
+        id: id.to_owned(),
+        author_kind,
+        body: body.to_owned(),
+        ..Message::default()
+    }
+}
+
+impl State {
+    /// Notes a call, and refuses it while the script says so.
+    fn admit<Q>(&self, method: &'static str, request: &Request<Q>, request_id: &str) -> Result<(), Status> {
+        let header = |name| {
+            request
+                .metadata()
+                .get(name)
+                .map(|value| value.to_str().unwrap().to_owned())
+        };
+        let (authorization, timeout) = (header("authorization"), header("grpc-timeout"));
+        let call = Call {
+            method,
+            request_id: request_id.to_owned(),
+            authorization,
+            timeout,
+        };
+        self.calls.lock().unwrap().push(call);
+        let refusals = &mut self.script.lock().unwrap().refusals;
+        if refusals.is_empty() {
+            Ok(())
+        } else {
+            Err(refusals.remove(0))
+        }
+    }
+
+    fn ticket() -> Ticket {
+        Ticket {
+            id: TICKET.to_owned(),
+            number: 7,
+            title: "Title".to_owned(),
+            ..Ticket::default()
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl AuthService for State {
+    async fn sign_up(&self, request: Request<SignUpRequest>) -> Result<Response<SignUpResponse>, Status> {
+        self.admit("SignUp", &request, "")?;
+        let user = User {
+            email: request.into_inner().email,
+            ..User::default()
+        };
+        Ok(Response::new(SignUpResponse { user: Some(user) }))
+    }
+
+    async fn log_in(&self, request: Request<LogInRequest>) -> Result<Response<LogInResponse>, Status> {
+        self.admit("LogIn", &request, "")?;
+        let user = User {
+            email: request.into_inner().email,
+            ..User::default()
+        };
+        let access_token_expire_time = Some(prost_types::Timestamp {
+            seconds: 4_000_000_000,
+            nanos: 0,
+        });
+        let access_token = TOKEN.to_owned();
+        Ok(Response::new(LogInResponse {
+            access_token,
+            access_token_expire_time,
+            user: Some(user),
+        }))
+    }
+
+    async fn get_me(&self, request: Request<GetMeRequest>) -> Result<Response<GetMeResponse>, Status> {
+        self.admit("GetMe", &request, "")?;
+        Ok(Response::new(GetMeResponse {
+            user: Some(User::default()),
+        }))
+    }
+}
+
+#[tonic::async_trait]
+impl TicketService for State {
+    async fn create_ticket(
+        &self,
+        request: Request<CreateTicketRequest>,
+    ) -> Result<Response<CreateTicketResponse>, Status> {
+        self.admit("CreateTicket", &request, &request.get_ref().request_id)?;
+        Ok(Response::new(CreateTicketResponse {
+            ticket: Some(Self::ticket()),
+        }))
+    }
+
+    async fn get_ticket(&self, request: Request<GetTicketRequest>) -> Result<Response<GetTicketResponse>, Status> {
+        self.admit("GetTicket", &request, "")?;
+        let messages = self.script.lock().unwrap().messages.clone();
+        Ok(Response::new(GetTicketResponse {
+            ticket: Some(Self::ticket()),
+            messages,
+        }))
+    }
+
+    async fn list_tickets(
+        &self,
+        request: Request<ListTicketsRequest>,
+    ) -> Result<Response<ListTicketsResponse>, Status> {
+        self.admit("ListTickets", &request, "")?;
+        let tickets = self.script.lock().unwrap().tickets.clone();
+        Ok(Response::new(ListTicketsResponse {
+            tickets,
+            next_page_token: String::new(),
+        }))
+    }
+
+    async fn post_message(
+        &self,
+        request: Request<PostMessageRequest>,
+    ) -> Result<Response<PostMessageResponse>, Status> {
+        self.admit("PostMessage", &request, &request.get_ref().request_id)?;
+        let message = Message {
+            id: "message".to_owned(),
+            ..Message::default()
+        };
+        Ok(Response::new(PostMessageResponse { message: Some(message) }))
+    }
+
+    async fn list_messages(
+        &self,
+        request: Request<ListMessagesRequest>,
+    ) -> Result<Response<ListMessagesResponse>, Status> {
+        self.admit("ListMessages", &request, "")?;
+        let messages = self.script.lock().unwrap().messages.clone();
+        Ok(Response::new(ListMessagesResponse {
+            messages,
+            next_page_token: String::new(),
+        }))
+    }
+}
+
+#[tonic::async_trait]
+impl ReplyService for State {
+    type StreamReplyStream = ReceiverStream<Result<StreamReplyResponse, Status>>;
+
+    async fn stream_reply(
+        &self,
+        request: Request<StreamReplyRequest>,
+    ) -> Result<Response<Self::StreamReplyStream>, Status> {
+        self.admit("StreamReply", &request, &request.get_ref().request_id)?;
+        let mut steps = VecDeque::from(std::mem::take(&mut self.script.lock().unwrap().stream));
+        let (send, receive) = mpsc::channel(1);
+        tokio::spawn(async move {
+            while let Some(step) = steps.pop_front() {
+                let sent = match step {
+                    Step::Send(event) => {
+                        let event = Some(ReplyEvent { event: Some(event) });
+                        send.send(Ok(StreamReplyResponse { event })).await
+                    }
+                    Step::Fail(status) => send.send(Err(status)).await,
+                    Step::Wait(gate) => {
+                        // A test that is gone wants nothing more.
+                        let _ = tokio::task::spawn_blocking(move || gate.recv()).await;
+                        Ok(())
+                    }
+                    Step::Hang => {
+                        send.closed().await;
+                        return;
+                    }
+                };
+                if sent.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(receive)))
+    }
+
+    async fn get_reply(&self, request: Request<GetReplyRequest>) -> Result<Response<GetReplyResponse>, Status> {
+        self.admit("GetReply", &request, "")?;
+        Err(Status::unimplemented("not scripted"))
+    }
+}

@@ -1,0 +1,59 @@
+//! A whole system, as `deskhand run` starts it, for tests of what talks to it.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread::panicking;
+
+use rustix::process::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::launch_support::{Launcher, folder, home};
+
+/// A running system. It ends when the last test that holds it does.
+pub(crate) struct System {
+    launcher: Launcher,
+    run_file: Value,
+    folder: TempDir,
+}
+
+impl System {
+    /// The system that the tests of this process have in common.
+    pub(crate) fn shared() -> Arc<Self> {
+        static SHARED: Mutex<Weak<System>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(running) = shared.upgrade() {
+            return running;
+        }
+        let folder = folder();
+        let mut launcher = Launcher::start(folder.path());
+        let run_file = launcher.ready();
+        let started = Arc::new(Self {
+            launcher,
+            run_file,
+            folder,
+        });
+        *shared = Arc::downgrade(&started);
+        started
+    }
+
+    /// Its folder, as `DESKHAND_HOME` names it.
+    pub(crate) fn home(&self) -> PathBuf {
+        home(self.folder.path())
+    }
+
+    /// `host:port` of ticket-service.
+    pub(crate) fn ticket_service(&self) -> &str {
+        self.run_file["ticket_service"].as_str().unwrap()
+    }
+}
+
+impl Drop for System {
+    fn drop(&mut self) {
+        // After a failed test the launcher is just killed, when it is dropped.
+        if !panicking() {
+            self.launcher.signal(Signal::TERM);
+            self.launcher.ended();
+        }
+    }
+}
