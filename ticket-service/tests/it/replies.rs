@@ -87,8 +87,8 @@ async fn what_was_streamed_is_what_is_posted() {
     let billed = desk.sim.control().calls()[0].billed.clone().unwrap();
     let usage = reply.usage.unwrap();
     assert_eq!(usage.model, "openai/gpt-oss-120b");
-    assert_eq!(usage.input_tokens, i64::try_from(billed.prompt_tokens).unwrap());
-    assert_eq!(usage.output_tokens, i64::try_from(billed.completion_tokens).unwrap());
+    assert_eq!(usage.input_tokens, i64::from(billed.prompt_tokens));
+    assert_eq!(usage.output_tokens, i64::from(billed.completion_tokens));
     assert_eq!(
         desk.count("SELECT count(*) FROM model_calls WHERE outcome = 'COMPLETED'")
             .await,
