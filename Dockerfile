@@ -19,9 +19,10 @@ COPY --from=build /out/ticket-service /usr/local/bin/ticket-service
 # The desk's secret and the signing keys; a volume that is mounted here takes over its owner.
 COPY --from=build --chown=65532:65532 /state /var/lib/deskhand
 ENV TICKET_SERVICE_ADDR=0.0.0.0:50051 \
+    TICKET_OPS_ADDR=0.0.0.0:9101 \
     DESKHAND_SECRET_FILE=/var/lib/deskhand/secret \
     SIGNING_KEYS_DIR=/var/lib/deskhand/keys
-EXPOSE 50051
+EXPOSE 50051 9101
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s CMD ["/usr/local/bin/ticket-service", "health"]
 ENTRYPOINT ["/usr/local/bin/ticket-service"]
 CMD ["serve"]

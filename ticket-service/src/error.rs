@@ -21,6 +21,20 @@ pub enum Error {
     TokenExpired,
     #[error("the e-mail address or the password is wrong")]
     InvalidCredentials,
+    #[error("the refresh token is not the newest of a live session")]
+    RefreshTokenInvalid,
+    #[error("the session has ended")]
+    SessionEnded,
+    #[error("too many failures")]
+    Throttled(Duration),
+    #[error("the password reset token is not good")]
+    ResetTokenInvalid,
+    #[error("there is no such session")]
+    SessionNotFound,
+    #[error("there is no such user")]
+    UserNotFound,
+    #[error("no enabled admin would be left")]
+    LastAdmin,
     #[error("the role does not allow it: {0}")]
     RoleNotAllowed(&'static str),
     #[error("the e-mail address has an account already")]
@@ -107,6 +121,34 @@ fn refusal(error: Error) -> Refusal {
             Code::Unauthenticated,
             "INVALID_CREDENTIALS",
             "The e-mail address or the password is wrong.",
+        ),
+        Error::RefreshTokenInvalid => Refusal::new(
+            Code::Unauthenticated,
+            "REFRESH_TOKEN_INVALID",
+            "The refresh token is not the newest of a live session. Log in again.",
+        ),
+        Error::SessionEnded => Refusal::new(
+            Code::Unauthenticated,
+            "SESSION_ENDED",
+            "This session has ended. Log in again.",
+        ),
+        Error::Throttled(wait) => Refusal::new(
+            Code::ResourceExhausted,
+            "THROTTLED",
+            "There were too many tries. Wait before the next one.",
+        )
+        .retry_after(wait),
+        Error::ResetTokenInvalid => Refusal::new(
+            Code::FailedPrecondition,
+            "RESET_TOKEN_INVALID",
+            "This link is not good any more. Ask for a new one.",
+        ),
+        Error::SessionNotFound => Refusal::new(Code::NotFound, "SESSION_NOT_FOUND", "There is no such session."),
+        Error::UserNotFound => Refusal::new(Code::NotFound, "USER_NOT_FOUND", "There is no such user."),
+        Error::LastAdmin => Refusal::new(
+            Code::FailedPrecondition,
+            "LAST_ADMIN",
+            "No enabled admin would be left. Make another one first.",
         ),
         Error::RoleNotAllowed(sentence) => Refusal::new(Code::PermissionDenied, "ROLE_NOT_ALLOWED", sentence),
         Error::EmailTaken => Refusal::new(

@@ -4,18 +4,20 @@ use std::time::Duration;
 
 use sqlx::PgPool;
 
+use crate::accounts::{resets, sessions, throttle};
 use crate::db::idempotency;
+use crate::error::Result;
 use crate::replies;
 
 /// How often dead runs are looked for.
 const RUNS: Duration = Duration::from_secs(5);
-/// How often keys that are over are removed.
-const KEYS: Duration = Duration::from_secs(600);
+/// How often what is over is removed.
+const OLD: Duration = Duration::from_secs(600);
 
 /// Goes on until it is dropped.
 pub(crate) async fn keep(pool: PgPool) {
     let mut runs = tokio::time::interval(RUNS);
-    let mut keys = tokio::time::interval(KEYS);
+    let mut old = tokio::time::interval(OLD);
     loop {
         tokio::select! {
             _ = runs.tick() => match replies::store::close_abandoned(&pool).await {
@@ -23,16 +25,24 @@ pub(crate) async fn keep(pool: PgPool) {
                 Ok(closed) => tracing::warn!(closed, "closed replies whose process died"),
                 Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "cannot look for dead runs"),
             },
-            _ = keys.tick() => loop {
-                match idempotency::sweep(&pool).await {
-                    Ok(true) => {}
-                    Ok(false) => break,
-                    Err(error) => {
-                        tracing::warn!(error = &error as &dyn std::error::Error, "cannot remove old request ids");
-                        break;
-                    }
-                }
-            },
+            _ = old.tick() => {
+                report("request ids", sweep(|| idempotency::sweep(&pool)).await);
+                report("sessions", sweep(|| sessions::sweep(&pool)).await);
+                report("throttled tries", sweep(|| throttle::sweep(&pool)).await);
+                report("password resets", sweep(|| resets::sweep(&pool)).await);
+            }
         }
+    }
+}
+
+/// Removes a batch after another until none is left.
+async fn sweep<F: Future<Output = Result<bool>>>(batch: impl Fn() -> F) -> Result<()> {
+    while batch().await? {}
+    Ok(())
+}
+
+fn report(what: &str, swept: Result<()>) {
+    if let Err(error) = swept {
+        tracing::warn!(error = &error as &dyn std::error::Error, "cannot remove old {what}");
     }
 }

@@ -8,6 +8,9 @@ pub mod caller;
 pub mod db;
 mod error;
 mod housekeeping;
+mod listeners;
+mod ops;
+mod page;
 mod replies;
 mod secret;
 pub mod server;
@@ -18,4 +21,5 @@ mod timestamp;
 mod violations;
 
 pub use error::Error;
+pub use listeners::Listeners;
 pub use server::serve;

@@ -5,12 +5,15 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use ticket_service::settings::{Command, Program, Serve};
-use ticket_service::{accounts, db, serve};
-use tokio::net::TcpListener;
+use ticket_service::accounts::keys::command::{self, Outcome};
+use ticket_service::settings::{Command, Program};
+use ticket_service::{Listeners, accounts, db, serve};
+use time::OffsetDateTime;
 
 /// What `create-admin` exits with where there is an admin already.
 const ADMIN_EXISTS: u8 = 3;
+/// What `keys retire` exits with where the key must not go yet.
+const KEY_IN_USE: u8 = 3;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
@@ -19,8 +22,8 @@ async fn main() -> anyhow::Result<ExitCode> {
     match program.command.unwrap_or(Command::Serve) {
         Command::Serve => {
             let settings = program.serve;
-            let listener = listen(&settings).await?;
-            serve(settings, listener, async {
+            let listeners = Listeners::bind(&settings).await?;
+            serve(settings, listeners, async {
                 if let Err(error) = service_kit::signal::stop().await {
                     tracing::error!(%error, "cannot listen to signals");
                 }
@@ -42,12 +45,14 @@ async fn main() -> anyhow::Result<ExitCode> {
             }
         }
         Command::Health => service_kit::probe::healthy(program.serve.listen).await?,
+        Command::Keys(what) => {
+            let folder = &program.serve.accounts.signing_keys_dir;
+            let outcome = command::run(&what, folder, OffsetDateTime::now_utc(), &mut std::io::stdout())?;
+            if let Outcome::Refused(why) = outcome {
+                tracing::warn!("{why}");
+                return Ok(ExitCode::from(KEY_IN_USE));
+            }
+        }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-async fn listen(settings: &Serve) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(settings.listen)
-        .await
-        .with_context(|| format!("cannot listen on {} (TICKET_SERVICE_ADDR)", settings.listen))
 }

@@ -5,29 +5,39 @@ use std::time::Duration;
 
 use deskhand_proto::FILE_DESCRIPTOR_SET;
 use deskhand_proto::accounts::v1::auth_service_server::{AuthServiceServer, SERVICE_NAME as AUTH};
+use deskhand_proto::accounts::v1::user_service_server::{SERVICE_NAME as USERS, UserServiceServer};
 use deskhand_proto::replies::v1::reply_service_server::{ReplyServiceServer, SERVICE_NAME as REPLIES};
 use deskhand_proto::tickets::v1::ticket_service_server::{SERVICE_NAME as TICKETS, TicketServiceServer};
 use service_kit::calls::LogCalls;
 use service_kit::deadline::Deadlines;
 use service_kit::framework::CompleteErrors;
-use tokio::net::TcpListener;
+use sqlx::PgPool;
+use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
 use tonic::service::Routes;
 use tonic_health::ServingStatus;
 
 use crate::accounts::authenticate::Authenticate;
+use crate::accounts::client::Clients;
 use crate::accounts::keys::Keys;
+use crate::accounts::password::Passwords;
+use crate::accounts::resets::Resets;
+use crate::accounts::revocations::Revocations;
+use crate::accounts::throttle::Throttle;
 use crate::accounts::tokens::Tokens;
+use crate::listeners::Listeners;
+use crate::ops::{self, Ops};
 use crate::secret::Secret;
 use crate::settings::Serve;
 use crate::{accounts, db, housekeeping, replies, tickets};
 
-/// Serves on `listener` until `stop` resolves, then lets open calls and running replies end, for a bounded time.
+/// Serves on `listeners` until `stop` resolves, then lets open calls and running replies end, for a bounded time.
 ///
 /// # Errors
 /// Where a setting cannot be used, the database cannot be reached or is older than this program, or the listener fails.
 pub async fn serve(
     settings: Serve,
-    listener: TcpListener,
+    listeners: Listeners,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     let secret = Arc::new(Secret::from_file(&settings.accounts.secret_file)?);
@@ -35,20 +45,47 @@ pub async fn serve(
     let pool = db::pool::open(&settings.database)?;
     db::check_schema(&pool).await?;
 
-    let accounts = accounts::Service::new(pool.clone(), tokens.clone(), settings.accounts.argon2_slots)?;
-    let tickets = tickets::Service::new(pool.clone(), secret.clone());
+    let revocations = Arc::new(Revocations::new(pool.clone()));
+    let passwords = Arc::new(Passwords::new(&settings.passwords)?);
+    let throttle = Arc::new(Throttle::new(pool.clone(), secret.clone(), &settings.throttle));
+    let accounts = Arc::new(accounts::Service {
+        pool: pool.clone(),
+        secret: secret.clone(),
+        tokens: tokens.clone(),
+        revocations: revocations.clone(),
+        passwords: passwords.clone(),
+        throttle: throttle.clone(),
+    });
+    let resets = Arc::new(Resets::new(
+        pool.clone(),
+        secret.clone(),
+        passwords,
+        throttle,
+        &settings.mail,
+    )?);
+    let users = Arc::new(accounts::Users::new(pool.clone(), secret.clone(), revocations.clone()));
+    let tickets = Arc::new(tickets::Service::new(pool.clone(), secret.clone()));
     let replies = Arc::new(replies::Service::new(pool.clone(), secret, &settings.assistant)?);
-    let housekeeping = tokio::spawn(housekeeping::keep(pool.clone()));
+    let background = background(&pool, &revocations, &resets, &tokens);
+    let ops = Ops::new(pool.clone(), tokens.clone());
 
     let (health, health_service) = tonic_health::server::health_reporter();
-    let names = [AUTH, TICKETS, REPLIES];
+    let names = [AUTH, USERS, TICKETS, REPLIES];
     for name in names.iter().chain(&[""]) {
         health.set_service_status(*name, ServingStatus::Serving).await;
     }
     let mut routes = Routes::new(health_service)
-        .add_service(AuthServiceServer::new(accounts::Rpc(Arc::new(accounts))))
-        .add_service(TicketServiceServer::new(tickets::Rpc(Arc::new(tickets))))
-        .add_service(ReplyServiceServer::new(replies::Rpc(replies.clone())));
+        .add_service(AuthServiceServer::new(accounts::Rpc {
+            accounts,
+            resets,
+            clients: Clients::new(&settings.throttle),
+        }))
+        .add_service(UserServiceServer::new(accounts::UsersRpc(users)))
+        .add_service(TicketServiceServer::new(tickets::Rpc(tickets)))
+        .add_service(ReplyServiceServer::new(replies::Rpc {
+            replies: replies.clone(),
+            revocations: revocations.clone(),
+        }));
     if settings.reflection {
         let (v1, v1alpha) = service_kit::server::reflection(FILE_DESCRIPTOR_SET, &names)?;
         routes = routes.add_service(v1).add_service(v1alpha);
@@ -57,22 +94,45 @@ pub async fn serve(
         .layer(LogCalls)
         .layer(CompleteErrors)
         .layer(Deadlines::new(default_deadline))
-        .layer(Authenticate::new(tokens));
+        .layer(Authenticate::new(tokens, revocations));
 
-    tracing::info!(address = %listener.local_addr()?, "ticket-service is listening");
+    tracing::info!(
+        address = %listeners.grpc.local_addr()?,
+        ops = %listeners.ops.local_addr()?,
+        "ticket-service is listening"
+    );
+    let answering = AbortOnDropHandle::new(tokio::spawn(ops::serve(listeners.ops, ops.clone())));
     let stopping = replies.clone();
-    let served = service_kit::server::serve(server, routes, listener, async move {
+    let served = service_kit::server::serve(server, routes, listeners.grpc, async move {
         stop.await;
+        ops.stop();
         for name in names.iter().chain(&[""]) {
             health.set_service_status(*name, ServingStatus::NotServing).await;
         }
         stopping.stop();
     })
     .await;
-    housekeeping.abort();
+    drop(background);
     replies.drain(service_kit::server::DRAIN).await;
+    drop(answering);
     tokio::time::timeout(Duration::from_secs(2), pool.close()).await.ok();
     served
+}
+
+/// What goes on beside the calls, until it is dropped.
+fn background(
+    pool: &PgPool,
+    revocations: &Arc<Revocations>,
+    resets: &Arc<Resets>,
+    tokens: &Arc<Tokens>,
+) -> JoinSet<()> {
+    let (pool, revocations, resets, tokens) = (pool.clone(), revocations.clone(), resets.clone(), tokens.clone());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(housekeeping::keep(pool));
+    tasks.spawn(async move { revocations.keep_reading().await });
+    tasks.spawn(async move { resets.deliver().await });
+    tasks.spawn(async move { tokens.keep_keys_current().await });
+    tasks
 }
 
 /// The limit of a call that came with none.

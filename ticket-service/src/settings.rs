@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use secrecy::SecretString;
+
+use crate::accounts::TrustedProxies;
 
 /// Deskhand's ticket-service: accounts, tickets, messages and AI replies over gRPC.
 #[derive(Debug, Parser)]
@@ -42,6 +44,32 @@ pub enum Command {
     },
     /// Ask the server on TICKET_SERVICE_ADDR whether it is healthy; exits with 1 where it is not.
     Health,
+    /// Make, list or retire the keys that sign access tokens (SIGNING_KEYS_DIR). Running servers follow within a second.
+    #[command(subcommand)]
+    Keys(Keys),
+}
+
+/// What to do with signing keys.
+#[derive(Debug, Subcommand)]
+pub enum Keys {
+    /// Make a key, and print its id. It is published at once and signs 15 minutes later, so that whoever verifies tokens
+    /// knows it by then; the first key of an empty folder signs at once.
+    Generate,
+    /// Show each key: its id, when it was made, since when or from when it signs, and what it does now.
+    List {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove a key for good. Exits with 3, and does nothing, while the key signs or tokens that it signed may live.
+    Retire {
+        /// The key's id, or its first 8 characters or more.
+        #[arg(allow_hyphen_values = true)]
+        kid: String,
+        /// Remove it all the same, for it has leaked: its tokens end at once. Where it was the only one, another is made.
+        #[arg(long)]
+        force: bool,
+    },
 }
 
 /// All that the server needs.
@@ -50,6 +78,9 @@ pub struct Serve {
     /// Where to listen.
     #[arg(long, global = true, env = "TICKET_SERVICE_ADDR", default_value = "127.0.0.1:50051")]
     pub listen: SocketAddr,
+    /// Of the listener for machines.
+    #[command(flatten)]
+    pub ops: Ops,
     /// Of the database.
     #[command(flatten)]
     pub database: Database,
@@ -59,9 +90,32 @@ pub struct Serve {
     /// Of accounts.
     #[command(flatten)]
     pub accounts: Accounts,
+    /// Of passwords.
+    #[command(flatten)]
+    pub passwords: Passwords,
+    /// Of bounds on guessing.
+    #[command(flatten)]
+    pub throttle: Throttle,
+    /// Of mail.
+    #[command(flatten)]
+    pub mail: Mail,
     /// Whether gRPC reflection is on, so that clients such as grpcurl need no proto files.
     #[arg(long, global = true, env = "REFLECTION", default_value_t = true, action = clap::ArgAction::Set)]
     pub reflection: bool,
+}
+
+/// The listener for machines that look after the service.
+#[derive(Args, Clone, Debug)]
+pub struct Ops {
+    /// Where to listen for them, over HTTP: /livez, /readyz and /.well-known/jwks.json. Keep it off the open network.
+    #[arg(
+        id = "ops_listen",
+        long = "ops-listen",
+        global = true,
+        env = "TICKET_OPS_ADDR",
+        default_value = "127.0.0.1:9101"
+    )]
+    pub listen: SocketAddr,
 }
 
 /// The database.
@@ -113,13 +167,102 @@ pub struct Accounts {
         default_value = ".deskhand/secret"
     )]
     pub secret_file: PathBuf,
-    /// Folder with the keys that sign access tokens, one Ed25519 PKCS #8 PEM file each: the last by name signs, all are
-    /// accepted. A key is made where there is none. All replicas need the same.
+    /// Folder with the keys that sign access tokens, one Ed25519 PKCS #8 PEM file each. A file's name begins with the time at
+    /// which its key was made (20261122T120000Z-….pem): the newest signs, from 15 minutes after that time; all are accepted.
+    /// A key is made where there is none; `ticket-service keys` makes others. All replicas need the same.
     #[arg(long, global = true, env = "SIGNING_KEYS_DIR", default_value = ".deskhand/keys")]
     pub signing_keys_dir: PathBuf,
-    /// Passwords that are checked at the same time, each with 19 MiB of memory [default: one per processor].
+}
+
+/// How passwords are kept, and what they must be.
+#[derive(Args, Clone, Debug)]
+pub struct Passwords {
+    /// Passwords that are checked at the same time, each with ARGON2_MEMORY_KIB of memory [default: one per processor].
     #[arg(long, global = true, env = "ARGON2_SLOTS")]
     pub argon2_slots: Option<usize>,
+    /// Memory that the hash of a password takes, in KiB; at least the 19 MiB of the default. Hashes that were made with less are
+    /// made anew when their users log in.
+    #[arg(long, global = true, env = "ARGON2_MEMORY_KIB", default_value_t = 19_456, value_parser = value_parser!(u32).range(19_456..))]
+    pub argon2_memory_kib: u32,
+    /// Passes over that memory; at least 2. Hashes that were made with fewer are made anew when their users log in.
+    #[arg(long, global = true, env = "ARGON2_PASSES", default_value_t = 2, value_parser = value_parser!(u32).range(2..))]
+    pub argon2_passes: u32,
+    /// Characters that a new password must have; at least 8, at most 64.
+    #[arg(long, global = true, env = "PASSWORD_MIN_LENGTH", default_value_t = 8, value_parser = value_parser!(u8).range(8..=64))]
+    pub password_min_length: u8,
+    /// File with a key that goes into every hash, 32 bytes or more in base64: whoever has the database alone can then guess
+    /// nothing. All replicas need the same. Without it, nobody whose password was kept with it can log in: keep a copy.
+    #[arg(long, global = true, env = "PASSWORD_PEPPER_FILE")]
+    pub password_pepper_file: Option<PathBuf>,
+}
+
+/// Bounds on guessing.
+#[derive(Args, Clone, Debug)]
+pub struct Throttle {
+    /// Failed log-ins, requests for a new password and unknown refresh tokens (each counted apart) from one address within 15
+    /// minutes; 0: any number.
+    #[arg(long, global = true, env = "LOGIN_FAILURES_PER_ADDRESS", default_value_t = 20, value_parser = value_parser!(u32).range(0..=1000))]
+    pub login_failures_per_address: u32,
+    /// Addresses and CIDR blocks, with commas between them, of proxies whose `x-forwarded-for` says who calls.
+    #[arg(
+        long,
+        global = true,
+        env = "TRUSTED_PROXIES",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub trusted_proxies: TrustedProxies,
+}
+
+/// Mail.
+#[derive(Args, Clone, Debug)]
+pub struct Mail {
+    /// What becomes of mail: `log` only notes that there was one, `file` writes each into MAIL_DIR.
+    #[arg(long, global = true, env = "MAILER", default_value = "log")]
+    pub mailer: Mailer,
+    /// Folder for mail as files, made where there is none, readable to its owner only.
+    #[arg(long, global = true, env = "MAIL_DIR", default_value = ".deskhand/mail")]
+    pub mail_dir: PathBuf,
+    /// The address that mail comes from.
+    #[arg(long, global = true, env = "MAIL_FROM", default_value = "deskhand@localhost", value_parser = mail_from)]
+    pub mail_from: String,
+    /// Where people find the desk; links in mail begin with it.
+    #[arg(long, global = true, env = "PUBLIC_URL", default_value = "http://127.0.0.1:8080", value_parser = public_url)]
+    pub public_url: String,
+}
+
+/// What becomes of mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Mailer {
+    /// Noted in the log, without what it says or to whom.
+    Log,
+    /// Written to a file.
+    File,
+}
+
+fn mail_from(text: &str) -> Result<String, &'static str> {
+    let is_safe = |part: &str| {
+        !part.is_empty()
+            && part
+                .chars()
+                .all(|c| c.is_ascii_graphic() && !"<>()[],;:\\\"".contains(c))
+    };
+    match text.split_once('@') {
+        Some((local, domain)) if is_safe(local) && is_safe(domain) && !domain.contains('@') => Ok(text.to_owned()),
+        _ => Err("it is not an e-mail address"),
+    }
+}
+
+fn public_url(text: &str) -> Result<String, &'static str> {
+    let wrong = "it is not an http or https URL without query";
+    let url: http::Uri = text.parse().map_err(|_| wrong)?;
+    if !matches!(url.scheme_str(), Some("http" | "https"))
+        || url.host().is_none_or(str::is_empty)
+        || url.query().is_some()
+    {
+        return Err(wrong);
+    }
+    Ok(text.trim_end_matches('/').to_owned())
 }
 
 #[cfg(test)]
@@ -134,18 +277,61 @@ mod tests {
     }
 
     #[test]
+    fn a_key_s_id_may_begin_with_a_hyphen() {
+        for arguments in [["-Zc4_Pz7", "--force"], ["--force", "-Zc4_Pz7"]] {
+            let program = Program::try_parse_from(["ticket-service", "keys", "retire"].iter().chain(&arguments));
+            let Some(Command::Keys(Keys::Retire { kid, force })) = program.unwrap().command else {
+                panic!("not what was asked for")
+            };
+            assert!(kid == "-Zc4_Pz7" && force, "{arguments:?}: {kid} {force}");
+        }
+    }
+
+    #[test]
     fn help_shows_no_secret() {
         let help = Program::command().render_long_help().to_string();
         for variable in [
             "DATABASE_URL",
             "TICKET_SERVICE_ADDR",
+            "TICKET_OPS_ADDR",
             "DESKHAND_SECRET_FILE",
             "SIGNING_KEYS_DIR",
             "ARGON2_SLOTS",
+            "ARGON2_MEMORY_KIB",
+            "ARGON2_PASSES",
             "ASSISTANT_URL",
+            "LOGIN_FAILURES_PER_ADDRESS",
+            "MAILER",
+            "MAIL_DIR",
+            "MAIL_FROM",
+            "PASSWORD_MIN_LENGTH",
+            "PASSWORD_PEPPER_FILE",
+            "PUBLIC_URL",
+            "TRUSTED_PROXIES",
         ] {
             assert!(help.contains(variable), "{variable}");
         }
         assert!(!help.contains("[env: DATABASE_URL="));
+    }
+
+    #[test]
+    fn weaker_settings_than_the_least_are_refused() {
+        for flag in [
+            "--argon2-memory-kib=19455",
+            "--argon2-passes=1",
+            "--password-min-length=7",
+            "--login-failures-per-address=-1",
+            "--trusted-proxies=everyone",
+            "--mailer=smtp",
+            "--mail-from=a@b>\r\nBcc: c@d",
+            "--mail-from=nobody",
+            "--public-url=javascript:alert(1)",
+            "--public-url=https:///path",
+            "--public-url=https://desk.example/?a=b",
+        ] {
+            assert!(Program::try_parse_from(["ticket-service", flag]).is_err(), "{flag}");
+        }
+        let program = Program::try_parse_from(["ticket-service", "--public-url=https://desk.example/app/"]).unwrap();
+        assert_eq!(program.serve.mail.public_url, "https://desk.example/app");
     }
 }

@@ -1,18 +1,35 @@
 //! Who someone is, and how they prove it.
+//!
+//! [`rpc`] and [`service`] are for people about themselves, [`users_rpc`] and [`users`] for admins about others. A password
+//! ([`password`], tried as often as [`throttle`] allows) begins a session ([`sessions`]); its access tokens ([`tokens`], signed
+//! by [`keys`]) are checked at every call ([`authenticate`]) against what ended meanwhile ([`revocations`]).
 
+pub(crate) mod audit;
 pub(crate) mod authenticate;
+pub(crate) mod client;
 mod email;
 pub mod keys;
-mod password;
+mod mailer;
+pub(crate) mod password;
+pub(crate) mod resets;
+pub(crate) mod revocations;
 mod rpc;
 mod service;
+pub(crate) mod sessions;
 mod store;
+pub(crate) mod throttle;
 pub mod tokens;
+mod user;
+mod users;
+mod users_rpc;
 
 use anyhow::Context as _;
 
+pub use client::TrustedProxies;
 pub(crate) use rpc::Rpc;
 pub(crate) use service::Service;
+pub(crate) use users::Users;
+pub(crate) use users_rpc::UsersRpc;
 
 use crate::db;
 use crate::settings::Serve;
@@ -29,9 +46,9 @@ pub async fn create_admin(
 ) -> anyhow::Result<bool> {
     let pool = db::pool::open(&settings.database)?;
     db::check_schema(&pool).await?;
-    let registration = service::Registration::parse(&email, &password, &display_name)
+    let registration = user::Registration::parse(&email, &password, &display_name)
         .map_err(|error| anyhow::anyhow!("{}", tonic::Status::from(error).message()))?;
-    let passwords = password::Passwords::new(settings.accounts.argon2_slots)?;
+    let passwords = password::Passwords::new(&settings.passwords)?;
     let hash = passwords.hash(registration.password.clone()).await?;
     store::create_first_admin(&pool, &registration, &hash)
         .await

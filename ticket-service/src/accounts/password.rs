@@ -1,167 +1,144 @@
-//! Passwords: what they must be, and hashing them off the async threads within a bound of memory.
+//! Passwords: what they must be. How they are kept stands in `hashing`.
 
-use std::sync::Arc;
-use std::time::Duration;
+mod common;
+mod hashing;
+mod slots;
 
-use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash};
-use argon2::{Algorithm, Argon2, Params, Version};
+pub(crate) use hashing::Passwords;
+
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use unicode_normalization::UnicodeNormalization as _;
 
-use crate::error::{Error, Result};
-
-/// OWASP's password storage cheat sheet: Argon2id with m = 19 MiB, t = 2, p = 1.
-const MEMORY_KIB: u32 = 19_456;
-const PASSES: u32 = 2;
-const LANES: u32 = 1;
-
-/// How long a log-in waits for a slot before it is refused.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// NIST 800-63B-4 wants room for 64; more than this only costs time.
+const MOST_CHARACTERS: usize = 256;
+/// As many characters of four bytes; NFKC is only asked of what is short.
+const MOST_BYTES: usize = 1024;
+/// The least that a setting can make it.
+const LEAST_CHARACTERS: usize = 8;
+const PRODUCT: &str = "deskhand";
 
 /// A password that may be hashed: in NFKC, within its limits.
 #[derive(Clone, Debug)]
 pub(crate) struct Password(SecretString);
 
 impl Password {
-    /// A new password; else what is wrong with it.
-    pub(crate) fn parse_new(text: &str) -> Result<Self, &'static str> {
+    /// A new password for the account of `email` (empty where that is not known); else what is wrong with it.
+    /// [`Passwords::long_enough`] asks for more where the desk wants longer ones.
+    pub(crate) fn parse_new(text: &str, email: &str) -> Result<Self, &'static str> {
         if text.is_empty() {
             return Err("is required");
         }
         let password = Self::parse_given(text).ok_or("must have at most 256 characters and no NUL")?;
-        // NIST 800-63B-4 counts code points.
-        if password.0.expose_secret().chars().count() < 8 {
+        if password.characters() < LEAST_CHARACTERS {
             return Err("must have at least 8 characters");
+        }
+        let folded = password.0.expose_secret().to_lowercase();
+        if is_of_email(&folded, email) {
+            return Err("must not be the e-mail address or its beginning");
+        }
+        if is_of_product(&folded) {
+            return Err("must not be the product's name");
+        }
+        if common::contains(&folded) {
+            return Err("must not be one of the most common passwords");
         }
         Ok(password)
     }
 
     /// A password that someone logs in with; `None` where it can be nobody's.
     pub(crate) fn parse_given(text: &str) -> Option<Self> {
-        // 256 characters are at most 1,024 bytes; NFKC can only be asked of what is short.
-        if text.len() > 1024 || text.contains('\0') {
+        if text.len() > MOST_BYTES || text.contains('\0') {
             return None;
         }
         let text: String = text.nfkc().collect();
-        (text.chars().count() <= 256).then(|| Self(text.into()))
+        (text.chars().count() <= MOST_CHARACTERS).then(|| Self(text.into()))
     }
 
-    /// Whether it is this text, in any letter case.
-    pub(crate) fn is(&self, text: &str) -> bool {
-        self.0.expose_secret().to_lowercase() == text.to_lowercase()
-    }
-}
-
-/// Hashes passwords, so many at a time.
-pub(crate) struct Passwords {
-    argon2: Argon2<'static>,
-    slots: Arc<Semaphore>,
-    /// A hash of nobody's password, so that an unknown address takes as long as a known one.
-    dummy: String,
-}
-
-impl Passwords {
-    /// With `slots` passwords hashed at a time, or one per processor.
-    pub(crate) fn new(slots: Option<usize>) -> Result<Self> {
-        let params = Params::new(MEMORY_KIB, PASSES, LANES, None)
-            .map_err(|error| Error::internal("argon2 refuses its parameters", error))?;
-        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-        let slots = slots
-            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
-            .max(1);
-        let dummy = hash(&argon2, &Password(uuid::Uuid::new_v4().to_string().into()))?;
-        Ok(Self {
-            argon2,
-            slots: Arc::new(Semaphore::new(slots)),
-            dummy,
-        })
-    }
-
-    /// The password's hash, as a PHC string.
-    pub(crate) async fn hash(&self, password: Password) -> Result<String> {
-        let argon2 = self.argon2.clone();
-        self.in_slot(move || hash(&argon2, &password)).await?
-    }
-
-    /// Whether the password belongs to the hash; where there is no hash or no password, false after the same time.
-    pub(crate) async fn verify(&self, password: Option<Password>, phc: Option<String>) -> Result<bool> {
-        let argon2 = self.argon2.clone();
-        let known = password.is_some() && phc.is_some();
-        let phc = phc.unwrap_or_else(|| self.dummy.clone());
-        self.in_slot(move || {
-            let phc = PasswordHash::new(&phc)
-                .map_err(|error| Error::internal("a stored password hash cannot be read", error))?;
-            let given = password.as_ref().map_or("", |password| password.0.expose_secret());
-            Ok(argon2.verify_password(given.as_bytes(), &phc).is_ok() && known)
-        })
-        .await?
-    }
-
-    /// Runs `work` on a blocking thread. The permit goes with it: a caller who leaves does not free the memory.
-    async fn in_slot<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        let slot = tokio::time::timeout(PATIENCE, self.slots.clone().acquire_owned());
-        let permit: OwnedSemaphorePermit = slot
-            .await
-            .map_err(|_| Error::Overloaded)?
-            .map_err(|error| Error::internal("the slots are closed", error))?;
-        tokio::task::spawn_blocking(move || {
-            let done = work();
-            drop(permit);
-            done
-        })
-        .await
-        .map_err(|error| Error::internal("hashing a password failed", error))
+    /// As NIST 800-63B-4 counts: code points.
+    fn characters(&self) -> usize {
+        self.0.expose_secret().chars().count()
     }
 }
 
-fn hash(argon2: &Argon2<'_>, password: &Password) -> Result<String> {
-    argon2
-        .hash_password(password.0.expose_secret().as_bytes())
-        .map(|hash| hash.to_string())
-        .map_err(|error| Error::internal("hashing a password failed", error))
+/// Whether it is the address, or what stands before its at sign where that is long enough to be a password.
+fn is_of_email(folded: &str, email: &str) -> bool {
+    let email = email.nfkc().collect::<String>().to_lowercase();
+    email == folded || email.rsplit_once('@').is_some_and(|(local, _)| local == folded)
+}
+
+/// Whether it is the product's name, with nothing but digits and signs around and between.
+fn is_of_product(folded: &str) -> bool {
+    let letters: String = folded.chars().filter(|c| c.is_alphabetic()).collect();
+    !letters.is_empty() && letters.replace(PRODUCT, "").is_empty()
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    #[tokio::test]
-    async fn only_the_password_itself_fits_its_hash() {
-        let passwords = Passwords::new(Some(2)).unwrap();
-        let hash = passwords
-            .hash(Password::parse_new("correct horse").unwrap())
-            .await
-            .unwrap();
-        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-
-        let verify = async |text: &str| {
-            passwords
-                .verify(Password::parse_given(text), Some(hash.clone()))
-                .await
-                .unwrap()
-        };
-        assert!(verify("correct horse").await);
-        assert!(!verify("Correct horse").await);
-        assert!(!verify("").await);
-        assert!(
-            !passwords
-                .verify(Password::parse_given("correct horse"), None)
-                .await
-                .unwrap()
-        );
-        assert!(!passwords.verify(None, Some(hash.clone())).await.unwrap());
+    fn accepts(text: &str) -> bool {
+        Password::parse_new(text, "ann.example@example.com").is_ok()
     }
 
     #[test]
     fn length_is_counted_in_characters_after_nfkc() {
-        assert!(Password::parse_new("1234567").is_err());
-        assert!(Password::parse_new("pässwört").is_ok());
-        assert!(Password::parse_new(&"€".repeat(256)).is_ok());
-        assert!(Password::parse_new(&"€".repeat(257)).is_err());
-        assert!(Password::parse_new(&"x".repeat(1_000_000)).is_err());
-        assert!(Password::parse_new("1234567\0x").is_err());
+        assert!(!accepts("1a2b3c4"));
+        assert!(accepts("pässwört"));
+        assert!(accepts(&"€".repeat(256)));
+        assert!(!accepts(&"€".repeat(257)));
+        assert!(!accepts(&"x".repeat(1_000_000)));
+        assert!(!accepts("1a2b3c4\0x"));
         // One character that NFKC makes four of.
-        assert!(Password::parse_new("㎯㎯").is_ok());
+        assert!(accepts("㎯㎯"));
+    }
+
+    #[test]
+    fn what_anyone_would_guess_first_is_refused() {
+        for wrong in [
+            "ann.example@example.com",
+            "ANN.Example@example.COM",
+            "Ann.Example",
+            "deskhand",
+            "Deskhand1!",
+            "!!DESKHAND2026",
+            "desk-hand",
+            "deskhanddeskhand",
+            "password",
+            "Password123!",
+            "qwertyuiop",
+            "12345678",
+            "aaaaaaaa",
+            // Full-width letters, which NFKC makes plain ones.
+            "ｐａｓｓｗｏｒｄ",
+        ] {
+            assert!(!accepts(wrong), "{wrong}");
+        }
+        for right in [
+            "correct horse",
+            "correct horse battery",
+            "my deskhand rocks",
+            "a new good one",
+            "ann.example+1",
+        ] {
+            assert!(accepts(right), "{right}");
+        }
+        // Too short to be a password by itself, so nothing is said of what contains it.
+        assert!(Password::parse_new("annannann1x", "ann@example.com").is_ok());
+        assert!(Password::parse_new("correct horse", "").is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_too_odd(text in ".{0,300}", email in ".{0,40}") {
+            if let Ok(password) = Password::parse_new(&text, &email) {
+                let characters = password.characters();
+                prop_assert!((LEAST_CHARACTERS..=MOST_CHARACTERS).contains(&characters));
+                // What was accepted can be logged in with.
+                let given = Password::parse_given(&text).unwrap();
+                prop_assert_eq!(given.0.expose_secret(), password.0.expose_secret());
+            }
+        }
     }
 }

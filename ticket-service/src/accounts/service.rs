@@ -1,121 +1,242 @@
-//! What can be done with accounts.
+//! What people do with their own accounts.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use serde_json::json;
 use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::audit::{self, Action};
 use super::email::Email;
 use super::password::{Password, Passwords};
+use super::revocations::Revocations;
+use super::sessions::{self, Granted, Reason, Refreshed, Session, Token, Which};
 use super::store;
+use super::throttle::Throttle;
 use super::tokens::Tokens;
+use super::user::{Registration, User};
 use crate::caller::{Caller, Role};
+use crate::db::tx::retrying;
 use crate::error::{Error, Result};
-use crate::text::Rule;
-use crate::violations::Violations;
+use crate::page::{self, Page};
+use crate::secret::Secret;
+use crate::violations;
 
-const DISPLAY_NAME: Rule = Rule {
-    characters: 100,
-    bytes: 400,
-    lines: false,
-};
-
-/// An account, without anything secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct User {
-    pub(crate) id: Uuid,
-    pub(crate) email: String,
-    pub(crate) display_name: String,
-    pub(crate) role: Role,
-    pub(crate) create_time: OffsetDateTime,
-}
-
-/// What a new account is made of.
+/// Who asks, as far as it is known without a token.
 #[derive(Clone, Debug)]
-pub(crate) struct Registration {
-    pub(super) email: Email,
-    pub(super) password: Password,
-    pub(super) display_name: String,
+pub(super) struct Client {
+    pub(super) address: IpAddr,
+    pub(super) user_agent: String,
 }
 
-impl Registration {
-    pub(super) fn parse(email: &str, password: &str, display_name: &str) -> Result<Self> {
-        let mut violations = Violations::default();
-        let email = violations.check("email", Email::parse(email));
-        let password = violations.check("password", Password::parse_new(password));
-        let display_name = violations.check("display_name", DISPLAY_NAME.parse(display_name));
-        if let (Some(email), Some(password)) = (&email, &password)
-            && password.is(email.as_str())
-        {
-            violations.note("password", "must not be the e-mail address");
-            return Err(violations.refused());
-        }
-        let (Some(email), Some(password), Some(display_name)) = (email, password, display_name) else {
-            return Err(violations.refused());
-        };
-        Ok(Self {
-            email,
-            password,
-            display_name,
-        })
-    }
-}
-
-/// A successful log-in.
-pub(crate) struct LoggedIn {
-    pub(crate) access_token: String,
-    pub(crate) access_token_expire_time: OffsetDateTime,
-    pub(crate) user: User,
+/// What a session is used with.
+pub(super) struct Credentials {
+    pub(super) access_token: String,
+    pub(super) access_token_expire_time: OffsetDateTime,
+    pub(super) refresh_token: String,
+    pub(super) refresh_token_expire_time: OffsetDateTime,
 }
 
 /// Accounts.
 pub(crate) struct Service {
-    pool: PgPool,
-    passwords: Passwords,
-    tokens: Arc<Tokens>,
+    pub(crate) pool: PgPool,
+    pub(crate) secret: Arc<Secret>,
+    pub(crate) tokens: Arc<Tokens>,
+    pub(crate) revocations: Arc<Revocations>,
+    pub(crate) passwords: Arc<Passwords>,
+    pub(crate) throttle: Arc<Throttle>,
 }
 
 impl Service {
-    /// With what it needs; `argon2_slots` passwords are checked at a time.
-    pub(crate) fn new(pool: PgPool, tokens: Arc<Tokens>, argon2_slots: Option<usize>) -> Result<Self> {
-        Ok(Self {
-            pool,
-            passwords: Passwords::new(argon2_slots)?,
-            tokens,
-        })
-    }
-
     /// Makes a customer account.
     pub(super) async fn sign_up(&self, registration: Registration) -> Result<User> {
         let hash = self.passwords.hash(registration.password.clone()).await?;
         store::create(&self.pool, &registration, &hash, Role::Customer).await
     }
 
-    /// Checks a password and issues an access token. An unknown address takes as long as a wrong password.
-    pub(super) async fn log_in(&self, email: &str, password: &str) -> Result<LoggedIn> {
-        let found = match Email::parse(email) {
-            Ok(email) => store::by_email(&self.pool, email.as_str()).await?,
-            Err(_) => None,
+    /// Checks a password and begins a session. An unknown address and a disabled account take as long as a wrong password.
+    pub(super) async fn log_in(&self, client: &Client, email: &str, password: &str) -> Result<(Credentials, User)> {
+        let email = Email::parse(email).ok();
+        // What is no address is nobody's, and tried all the same.
+        let account = email.as_ref().map_or("", Email::as_str);
+        self.throttle.admit(account, client.address).await?;
+        let found = match &email {
+            Some(email) => store::by_email(&self.pool, email.as_str()).await?,
+            None => None,
         };
-        let (user, hash) = found.unzip();
-        let right = self.passwords.verify(Password::parse_given(password), hash).await?;
-        let user = user.filter(|_| right).ok_or(Error::InvalidCredentials)?;
-        let caller = Caller {
-            user: user.id,
-            role: user.role,
-            session: Uuid::now_v7(),
+        let (user, hash) = found.filter(|(user, _)| user.disable_time.is_none()).unzip();
+        let password = Password::parse_given(password);
+        let right = self.passwords.verify(password.clone(), hash.clone()).await?;
+        let (Some(user), Some(hash), Some(password), true) = (user, hash, password, right) else {
+            return Err(Error::InvalidCredentials);
         };
-        let (access_token, access_token_expire_time) = self.tokens.issue(&caller, OffsetDateTime::now_utc())?;
-        Ok(LoggedIn {
+        self.throttle.succeeded(account, client.address).await?;
+        self.strengthen(user.id, &hash, password).await?;
+        let granted = retrying(|| async {
+            let mut tx = self.pool.begin().await?;
+            // Nobody disables the account in between, nor changes what it may do.
+            let user = store::lock_in_tx(&mut tx, user.id).await?;
+            if user.disable_time.is_some() {
+                return Err(Error::InvalidCredentials);
+            }
+            let granted = sessions::begin_in_tx(&mut tx, user.id, user.role, &client.user_agent).await?;
+            tx.commit().await?;
+            Ok(granted)
+        })
+        .await?;
+        Ok((self.credentials(&granted)?, user))
+    }
+
+    /// Hashes a password anew where the settings have become stronger since.
+    async fn strengthen(&self, user: Uuid, hash: &str, password: Password) -> Result<()> {
+        if !self.passwords.needs_rehash(hash) {
+            return Ok(());
+        }
+        let stronger = self.passwords.hash(password).await?;
+        let mut connection = self.pool.acquire().await?;
+        // A password that was changed meanwhile stays.
+        store::set_password_in_tx(&mut connection, user, &stronger, Some(hash)).await?;
+        Ok(())
+    }
+
+    /// Exchanges a refresh token for its successor and an access token.
+    pub(super) async fn refresh(&self, client: &Client, token: &str) -> Result<Credentials> {
+        let Some(token) = Token::parse(token) else {
+            return self.refuse_token(client).await;
+        };
+        let refreshed = retrying(|| async {
+            let mut tx = self.pool.begin().await?;
+            let refreshed = sessions::refresh_in_tx(&mut tx, &self.secret, &token).await?;
+            tx.commit().await?;
+            Ok(refreshed)
+        })
+        .await;
+        match refreshed {
+            Ok(Refreshed::Granted(granted)) => self.credentials(&granted),
+            Ok(Refreshed::Reused) => {
+                tracing::warn!("a used refresh token was sent again; its session was ended");
+                self.now_in_force().await;
+                Err(Error::RefreshTokenInvalid)
+            }
+            Err(Error::RefreshTokenInvalid) => self.refuse_token(client).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Guesses are counted against the address. (There is nothing to guess in 256 bits; it is the load that is bounded.)
+    async fn refuse_token<T>(&self, client: &Client) -> Result<T> {
+        self.throttle.admit_address(client.address).await?;
+        Err(Error::RefreshTokenInvalid)
+    }
+
+    fn credentials(&self, granted: &Granted) -> Result<Credentials> {
+        let (access_token, access_token_expire_time) = self.tokens.issue(&granted.caller, OffsetDateTime::now_utc())?;
+        Ok(Credentials {
             access_token,
             access_token_expire_time,
-            user,
+            refresh_token: granted.token.to_text(),
+            refresh_token_expire_time: granted.expire_time,
         })
+    }
+
+    /// Ends the caller's session.
+    pub(super) async fn log_out(&self, caller: &Caller) -> Result<()> {
+        retrying(|| async {
+            let mut tx = self.pool.begin().await?;
+            sessions::revoke_in_tx(&mut tx, caller.user, Which::One(caller.session), Reason::LoggedOut).await?;
+            tx.commit().await?;
+            Ok(())
+        })
+        .await?;
+        self.now_in_force().await;
+        Ok(())
     }
 
     /// The caller's account.
     pub(super) async fn me(&self, caller: &Caller) -> Result<User> {
         store::by_id(&self.pool, caller.user).await?.ok_or(Error::TokenInvalid)
+    }
+
+    /// Sets a new password and ends the caller's other sessions.
+    pub(super) async fn change_password(
+        &self,
+        client: &Client,
+        caller: &Caller,
+        current: &str,
+        new: &str,
+    ) -> Result<()> {
+        let user = self.me(caller).await?;
+        let new = violations::only("new_password", Password::parse_new(new, &user.email))?;
+        self.throttle.admit(&user.email, client.address).await?;
+        let hash = store::password_hash(&self.pool, caller.user).await?;
+        if !self
+            .passwords
+            .verify(Password::parse_given(current), hash.clone())
+            .await?
+        {
+            return Err(Error::InvalidCredentials);
+        }
+        self.throttle.succeeded(&user.email, client.address).await?;
+        let new = self.passwords.hash(new).await?;
+        retrying(|| async {
+            let mut tx = self.pool.begin().await?;
+            store::lock_in_tx(&mut tx, caller.user).await?;
+            if !store::set_password_in_tx(&mut tx, caller.user, &new, hash.as_deref()).await? {
+                // Changed by another meanwhile, so the current password is no longer that.
+                return Err(Error::InvalidCredentials);
+            }
+            let others = Which::AllBut(caller.session);
+            let ended = sessions::revoke_in_tx(&mut tx, caller.user, others, Reason::PasswordChanged).await?;
+            let details = json!({ "sessions_ended": ended });
+            audit::record_in_tx(
+                &mut tx,
+                Action::PasswordChanged,
+                Some(caller.user),
+                caller.user,
+                details,
+            )
+            .await?;
+            tx.commit().await?;
+            Ok(())
+        })
+        .await?;
+        self.now_in_force().await;
+        Ok(())
+    }
+
+    /// The caller's live sessions, newest first.
+    pub(super) async fn list_sessions(&self, caller: &Caller, size: i64, token: &str) -> Result<Page<Session>> {
+        let tokens = page::Tokens::new(&self.secret, caller, &[b"sessions"]);
+        let before = tokens.open(token)?.map(Uuid::from_bytes);
+        let rows = sessions::list(&self.pool, caller.user, before, size + 1).await?;
+        tokens.cut(rows, size, |session| *session.id.as_bytes())
+    }
+
+    /// Ends sessions of the caller's; how many.
+    pub(super) async fn revoke_sessions(&self, caller: &Caller, which: Which) -> Result<u64> {
+        let ended = retrying(|| async {
+            let mut tx = self.pool.begin().await?;
+            let ended = sessions::revoke_in_tx(&mut tx, caller.user, which, Reason::Revoked).await?;
+            if ended > 0 {
+                let details = json!({ "sessions_ended": ended });
+                audit::record_in_tx(&mut tx, Action::SessionRevoked, Some(caller.user), caller.user, details).await?;
+            } else if matches!(which, Which::One(_)) {
+                return Err(Error::SessionNotFound);
+            }
+            tx.commit().await?;
+            Ok(ended)
+        })
+        .await?;
+        self.now_in_force().await;
+        Ok(ended)
+    }
+
+    /// Makes what was just committed known here. Where that fails, calls ask PostgreSQL for themselves within a second.
+    pub(super) async fn now_in_force(&self) {
+        if let Err(error) = self.revocations.read().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "revocations cannot be read");
+        }
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::keys::Keys;
+use super::keys::{Keys, PublicKey};
 use crate::caller::{Caller, Role};
 use crate::error::{Error, Result};
 
@@ -20,7 +20,7 @@ const AUDIENCE: &str = "deskhand";
 /// RFC 9068, section 2.1; it keeps other JWTs of the same keys from passing as access tokens.
 const TYPE: &str = "at+jwt";
 /// How far clocks of replicas may be apart, in seconds.
-const LEEWAY: u64 = 15;
+pub(super) const LEEWAY: u64 = 15;
 /// A real token has about 450 bytes.
 const MAX_BYTES: usize = 4096;
 
@@ -60,10 +60,10 @@ impl Tokens {
     /// # Errors
     /// Where signing fails.
     pub fn issue(&self, caller: &Caller, now: OffsetDateTime) -> Result<(String, OffsetDateTime)> {
-        let (key_id, key) = self.keys.signing();
+        let key = self.keys.signing(now);
         let mut header = Header::new(Algorithm::EdDSA);
         header.typ = Some(TYPE.to_owned());
-        header.kid = Some(key_id.to_owned());
+        header.kid = Some(key.id().to_owned());
         let seconds = |at: OffsetDateTime| u64::try_from(at.unix_timestamp()).unwrap_or(0);
         let ends = now + LIFETIME;
         let claims = Claims {
@@ -76,7 +76,8 @@ impl Tokens {
             exp: seconds(ends),
             jti: Uuid::new_v4(),
         };
-        let token = encode(&header, &claims, key).map_err(|error| Error::internal("signing a token failed", error))?;
+        let token = encode(&header, &claims, key.encoding())
+            .map_err(|error| Error::internal("signing a token failed", error))?;
         Ok((
             token,
             OffsetDateTime::from_unix_timestamp(ends.unix_timestamp()).unwrap_or(ends),
@@ -99,7 +100,7 @@ impl Tokens {
             .kid
             .and_then(|id| self.keys.verifying(&id))
             .ok_or(Error::TokenInvalid)?;
-        let claims = decode::<Claims>(token, key, &self.validation).map_err(|error| match error.kind() {
+        let claims = decode::<Claims>(token, key.decoding(), &self.validation).map_err(|error| match error.kind() {
             ErrorKind::ExpiredSignature => Error::TokenExpired,
             _ => Error::TokenInvalid,
         })?;
@@ -110,5 +111,15 @@ impl Tokens {
             role,
             session: claims.sid,
         })
+    }
+
+    /// The public keys that verify tokens, the oldest first.
+    pub(crate) fn jwks(&self) -> Vec<PublicKey> {
+        self.keys.public()
+    }
+
+    /// Follows changes of the keys' folder until it is dropped.
+    pub(crate) async fn keep_keys_current(&self) {
+        self.keys.keep_reading().await;
     }
 }

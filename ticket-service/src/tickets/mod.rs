@@ -1,6 +1,5 @@
 //! Tickets, and the conversation in them.
 
-mod page;
 mod policy;
 mod request;
 mod rpc;

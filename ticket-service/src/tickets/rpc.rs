@@ -11,9 +11,10 @@ use tonic::{Request, Response, Status};
 
 use super::request::{NewMessage, NewTicket};
 use super::service::Service;
-use super::{page, wire};
+use super::wire;
 use crate::accounts::authenticate::caller;
 use crate::db::idempotency::Key;
+use crate::page;
 use crate::violations::{self, Violations};
 
 /// The service as gRPC sees it.

@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::page;
 use super::policy;
 use super::request::{NewMessage, NewTicket};
 use super::store::{self, Post};
 use super::ticket::{Message, Status, Ticket};
-use crate::caller::Caller;
+use crate::accounts::audit::{self, Action};
+use crate::caller::{Caller, Role};
 use crate::db::idempotency::{self, Key};
 use crate::db::tx::retrying;
 use crate::error::{Error, Result};
+use crate::page::{self, Page};
 use crate::secret::Secret;
 use crate::violations;
 
@@ -24,12 +26,6 @@ const NEWEST: i64 = 20;
 pub(crate) struct Service {
     pool: PgPool,
     pub(super) secret: Arc<Secret>,
-}
-
-/// One page of a list.
-pub(super) struct Page<T> {
-    pub(super) items: Vec<T>,
-    pub(super) next_page_token: String,
 }
 
 impl Service {
@@ -58,7 +54,9 @@ impl Service {
 
     /// A ticket and its newest messages.
     pub(super) async fn get(&self, caller: &Caller, ticket_id: Uuid) -> Result<(Ticket, Vec<Message>)> {
-        store::with_newest_messages(&self.pool, caller.sees_only(), ticket_id, NEWEST).await
+        let found = store::with_newest_messages(&self.pool, caller.sees_only(), ticket_id, NEWEST).await?;
+        self.record_reading(caller, found.0.requester_id, ticket_id).await?;
+        Ok(found)
     }
 
     /// Tickets that the caller may see, newest first.
@@ -66,15 +64,12 @@ impl Service {
         let tokens = page::Tokens::new(&self.secret, caller, &[b"tickets"]);
         let before = tokens.open(token)?.map(Uuid::from_bytes);
         let rows = store::list(&self.pool, caller.sees_only(), before, size + 1).await?;
-        let (items, more) = page::cut(rows, size);
-        let last = items
-            .last()
-            .filter(|_| more)
-            .map(|last| tokens.seal(last.id.as_bytes()));
-        Ok(Page {
-            items,
-            next_page_token: last.transpose()?.unwrap_or_default(),
-        })
+        let page = tokens.cut(rows, size, |ticket| *ticket.id.as_bytes())?;
+        if caller.role == Role::Admin {
+            let details = json!({ "count": page.items.len() });
+            self.record(caller, Action::TicketsListed, caller.user, details).await?;
+        }
+        Ok(page)
     }
 
     /// Adds a message to a ticket.
@@ -116,15 +111,23 @@ impl Service {
     ) -> Result<Page<Message>> {
         let tokens = page::Tokens::new(&self.secret, caller, &[b"messages", ticket_id.as_bytes()]);
         let before = tokens.open(token)?.map(i32::from_be_bytes);
-        let rows = store::list_messages(&self.pool, caller.sees_only(), ticket_id, before, size + 1).await?;
-        let (items, more) = page::cut(rows, size);
-        let last = items
-            .last()
-            .filter(|_| more)
-            .map(|last| tokens.seal(&last.seq.to_be_bytes()));
-        Ok(Page {
-            items,
-            next_page_token: last.transpose()?.unwrap_or_default(),
-        })
+        let (requester_id, rows) =
+            store::list_messages(&self.pool, caller.sees_only(), ticket_id, before, size + 1).await?;
+        self.record_reading(caller, requester_id, ticket_id).await?;
+        tokens.cut(rows, size, |message| message.seq.to_be_bytes())
+    }
+
+    /// An admin's reading of another's ticket is on record before it is answered.
+    async fn record_reading(&self, caller: &Caller, requester: Uuid, ticket_id: Uuid) -> Result<()> {
+        if caller.role != Role::Admin || requester == caller.user {
+            return Ok(());
+        }
+        self.record(caller, Action::TicketRead, requester, json!({ "ticket_id": ticket_id }))
+            .await
+    }
+
+    async fn record(&self, caller: &Caller, action: Action, user: Uuid, details: serde_json::Value) -> Result<()> {
+        let mut connection = self.pool.acquire().await?;
+        audit::record_in_tx(&mut connection, action, Some(caller.user), user, details).await
     }
 }

@@ -206,17 +206,17 @@ pub(super) async fn list(
     rows.into_iter().map(Ticket::try_from).collect()
 }
 
-/// The messages of a ticket, newest first, from the one before `before`.
+/// The requester of a ticket, and its messages, newest first, from the one before `before`.
 pub(super) async fn list_messages(
     pool: &PgPool,
     sees_only: Option<Uuid>,
     ticket_id: Uuid,
     before: Option<i32>,
     limit: i64,
-) -> Result<Vec<Message>> {
+) -> Result<(Uuid, Vec<Message>)> {
     // The ticket stands in the query, so that none is told from one without messages.
     let found = sqlx::query!(
-        r#"SELECT (SELECT json_agg(row_to_json(page)) FROM (
+        r#"SELECT t.requester_id, (SELECT json_agg(row_to_json(page)) FROM (
                        SELECT m.id, m.ticket_id, m.seq, m.author_id, m.author_kind, m.body, m.visibility, m.create_time,
                               m.reply_id
                        FROM messages m
@@ -234,7 +234,8 @@ pub(super) async fn list_messages(
     .await?
     .ok_or(Error::TicketNotFound)?;
     let messages = found.messages.map_or_else(Vec::new, |Json(messages)| messages);
-    messages.into_iter().map(Message::try_from).collect()
+    let messages = messages.into_iter().map(Message::try_from).collect::<Result<_>>()?;
+    Ok((found.requester_id, messages))
 }
 
 /// A ticket that stays as it is until the transaction ends.

@@ -4,7 +4,12 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use deskhand_proto::FILE_DESCRIPTOR_SET;
-use deskhand_proto::accounts::v1::{GetMeRequest, LogInRequest, SignUpRequest};
+use deskhand_proto::accounts::v1::{
+    ChangePasswordRequest, DisableUserRequest, EnableUserRequest, GetJwksRequest, GetMeRequest, GetUserRequest,
+    ListAuditEventsRequest, ListSessionsRequest, ListUsersRequest, LogInRequest, LogOutRequest, RefreshTokenRequest,
+    RequestPasswordResetRequest, ResetPasswordRequest, RevokeSessionRequest, Role as UserRole, SetUserRoleRequest,
+    SignUpRequest,
+};
 use deskhand_proto::replies::v1::{GetReplyRequest, ReplyMode, StreamReplyRequest};
 use deskhand_proto::tickets::v1::{
     CreateTicketRequest, GetTicketRequest, ListMessagesRequest, ListTicketsRequest, MessageVisibility,
@@ -16,7 +21,7 @@ use ticket_service::accounts::keys::Keys;
 use ticket_service::accounts::tokens::Tokens;
 use ticket_service::caller::{Caller, Role};
 use time::OffsetDateTime;
-use tonic::{Code, Request};
+use tonic::{Code, Request, Status};
 use uuid::Uuid;
 
 use crate::harness::{Desk, User, told, with_token};
@@ -36,6 +41,10 @@ enum Who {
     Self_,
     /// The owner of what the request names, and staff; others learn nothing.
     Owner { not_found: &'static str },
+    /// The owner of what the request names, and not even staff.
+    OwnerOnly { not_found: &'static str },
+    /// Admins; others learn that it is not for them, and nothing of what it is about.
+    Admin,
     /// Not served here at all.
     Elsewhere,
 }
@@ -49,114 +58,180 @@ struct Forbidden {
     reason: &'static str,
 }
 
-fn table(ticket_id: &str, reply_id: &str) -> BTreeMap<&'static str, Access> {
-    let ticket_id = || ticket_id.to_owned();
-    let owner = |request: Vec<u8>| Access {
-        request,
-        who: Who::Owner {
-            not_found: "TICKET_NOT_FOUND",
-        },
+/// What the requests name.
+struct Named<'a> {
+    ticket: &'a str,
+    reply: &'a str,
+    session: &'a str,
+    user: &'a str,
+}
+
+fn table(named: &Named<'_>) -> BTreeMap<String, Access> {
+    const TICKET: Who = Who::Owner {
+        not_found: "TICKET_NOT_FOUND",
     };
-    let elsewhere = || Access {
-        request: Vec::new(),
-        who: Who::Elsewhere,
+    const REPLY: Who = Who::Owner {
+        not_found: "REPLY_NOT_FOUND",
     };
-    let sign_up = SignUpRequest {
-        email: "new@example.com".into(),
-        password: "correct horse".into(),
+    const SESSION: Who = Who::OwnerOnly {
+        not_found: "SESSION_NOT_FOUND",
+    };
+    let ticket_id = || named.ticket.to_owned();
+    let user_id = || named.user.to_owned();
+    let (email, password) = (|| "new@example.com".to_owned(), || "correct horse battery".to_owned());
+    let mut table = BTreeMap::new();
+    let mut add = |service: &str, method: &str, who: Who, request: Vec<u8>| {
+        table.insert(format!("/deskhand.{service}/{method}"), Access { request, who });
+    };
+
+    let auth = "accounts.v1.AuthService";
+    let new = SignUpRequest {
+        email: email(),
+        password: password(),
         display_name: "New".into(),
     };
+    add(auth, "SignUp", Who::Anyone, new.encode_to_vec());
+    add(
+        auth,
+        "LogIn",
+        Who::Anyone,
+        LogInRequest {
+            email: email(),
+            password: password(),
+        }
+        .encode_to_vec(),
+    );
+    add(
+        auth,
+        "RefreshToken",
+        Who::Anyone,
+        RefreshTokenRequest {
+            refresh_token: "A".repeat(43),
+        }
+        .encode_to_vec(),
+    );
+    add(auth, "LogOut", Who::Self_, LogOutRequest {}.encode_to_vec());
+    add(auth, "GetMe", Who::Self_, GetMeRequest {}.encode_to_vec());
+    let change = ChangePasswordRequest {
+        current_password: password(),
+        new_password: "another long one".into(),
+    };
+    add(auth, "ChangePassword", Who::Self_, change.encode_to_vec());
+    add(
+        auth,
+        "ListSessions",
+        Who::Self_,
+        ListSessionsRequest::default().encode_to_vec(),
+    );
+    add(
+        auth,
+        "RevokeSession",
+        SESSION,
+        RevokeSessionRequest {
+            session_id: named.session.into(),
+        }
+        .encode_to_vec(),
+    );
+    add(
+        auth,
+        "RequestPasswordReset",
+        Who::Anyone,
+        RequestPasswordResetRequest { email: email() }.encode_to_vec(),
+    );
+    let reset = ResetPasswordRequest {
+        token: "A".repeat(43),
+        new_password: "another long one".into(),
+    };
+    add(auth, "ResetPassword", Who::Anyone, reset.encode_to_vec());
+    add(auth, "GetJwks", Who::Anyone, GetJwksRequest {}.encode_to_vec());
+
+    let users = "accounts.v1.UserService";
+    add(
+        users,
+        "ListUsers",
+        Who::Admin,
+        ListUsersRequest::default().encode_to_vec(),
+    );
+    add(
+        users,
+        "GetUser",
+        Who::Admin,
+        GetUserRequest { user_id: user_id() }.encode_to_vec(),
+    );
+    let role = SetUserRoleRequest {
+        user_id: user_id(),
+        role: UserRole::Agent.into(),
+        ..Default::default()
+    };
+    add(users, "SetUserRole", Who::Admin, role.encode_to_vec());
+    let disable = DisableUserRequest {
+        user_id: user_id(),
+        ..Default::default()
+    };
+    add(users, "DisableUser", Who::Admin, disable.encode_to_vec());
+    let enable = EnableUserRequest {
+        user_id: user_id(),
+        ..Default::default()
+    };
+    add(users, "EnableUser", Who::Admin, enable.encode_to_vec());
+    add(
+        users,
+        "ListAuditEvents",
+        Who::Admin,
+        ListAuditEventsRequest::default().encode_to_vec(),
+    );
+
+    let tickets = "tickets.v1.TicketService";
     let create = CreateTicketRequest {
         title: "t".into(),
         description: "d".into(),
         ..Default::default()
     };
+    add(tickets, "CreateTicket", Who::Self_, create.encode_to_vec());
+    add(
+        tickets,
+        "GetTicket",
+        TICKET,
+        GetTicketRequest { ticket_id: ticket_id() }.encode_to_vec(),
+    );
+    add(
+        tickets,
+        "ListTickets",
+        Who::Self_,
+        ListTicketsRequest::default().encode_to_vec(),
+    );
     let post = PostMessageRequest {
         ticket_id: ticket_id(),
         body: "hello".into(),
         ..Default::default()
     };
+    add(tickets, "PostMessage", TICKET, post.encode_to_vec());
     let messages = ListMessagesRequest {
         ticket_id: ticket_id(),
         ..Default::default()
     };
+    add(tickets, "ListMessages", TICKET, messages.encode_to_vec());
+
+    let replies = "replies.v1.ReplyService";
     let stream = StreamReplyRequest {
         ticket_id: ticket_id(),
         ..Default::default()
     };
-    let get_reply = GetReplyRequest {
-        reply_id: reply_id.to_owned(),
-    };
-    BTreeMap::from([
-        (
-            "/deskhand.accounts.v1.AuthService/SignUp",
-            Access {
-                request: sign_up.encode_to_vec(),
-                who: Who::Anyone,
-            },
-        ),
-        (
-            "/deskhand.accounts.v1.AuthService/LogIn",
-            Access {
-                request: LogInRequest {
-                    email: "new@example.com".into(),
-                    password: "correct horse".into(),
-                }
-                .encode_to_vec(),
-                who: Who::Anyone,
-            },
-        ),
-        (
-            "/deskhand.accounts.v1.AuthService/GetMe",
-            Access {
-                request: GetMeRequest {}.encode_to_vec(),
-                who: Who::Self_,
-            },
-        ),
-        (
-            "/deskhand.tickets.v1.TicketService/CreateTicket",
-            Access {
-                request: create.encode_to_vec(),
-                who: Who::Self_,
-            },
-        ),
-        (
-            "/deskhand.tickets.v1.TicketService/GetTicket",
-            owner(GetTicketRequest { ticket_id: ticket_id() }.encode_to_vec()),
-        ),
-        (
-            "/deskhand.tickets.v1.TicketService/ListTickets",
-            Access {
-                request: ListTicketsRequest::default().encode_to_vec(),
-                who: Who::Self_,
-            },
-        ),
-        (
-            "/deskhand.tickets.v1.TicketService/PostMessage",
-            owner(post.encode_to_vec()),
-        ),
-        (
-            "/deskhand.tickets.v1.TicketService/ListMessages",
-            owner(messages.encode_to_vec()),
-        ),
-        (
-            "/deskhand.replies.v1.ReplyService/StreamReply",
-            owner(stream.encode_to_vec()),
-        ),
-        (
-            "/deskhand.replies.v1.ReplyService/GetReply",
-            Access {
-                request: get_reply.encode_to_vec(),
-                who: Who::Owner {
-                    not_found: "REPLY_NOT_FOUND",
-                },
-            },
-        ),
-        ("/deskhand.assistant.v1.AssistantService/StreamReply", elsewhere()),
-        ("/deskhand.assistant.v1.AssistantService/ListPrompts", elsewhere()),
-        ("/deskhand.assistant.v1.AssistantService/RenderPrompt", elsewhere()),
-        ("/deskhand.assistant.v1.AssistantService/ListModels", elsewhere()),
-    ])
+    add(replies, "StreamReply", TICKET, stream.encode_to_vec());
+    add(
+        replies,
+        "GetReply",
+        REPLY,
+        GetReplyRequest {
+            reply_id: named.reply.into(),
+        }
+        .encode_to_vec(),
+    );
+
+    for method in ["StreamReply", "ListPrompts", "RenderPrompt", "ListModels"] {
+        add("assistant.v1.AssistantService", method, Who::Elsewhere, Vec::new());
+    }
+    table
 }
 
 fn forbidden(ticket_id: &str) -> Vec<Forbidden> {
@@ -237,34 +312,67 @@ struct Scene {
     owner: User,
     other: User,
     agent: User,
+    admin: User,
     ticket_id: String,
     reply_id: String,
+    session_id: String,
 }
 
-async fn scene() -> Scene {
-    let desk = Desk::open().await;
-    let (owner, other, agent) = (desk.customer().await, desk.customer().await, desk.agent().await);
-    let ticket_id = desk.ticket(&owner).await;
-    let reply_id = desk.ask(&owner, &ticket_id).await.whole().await.reply_id;
-    Scene {
-        desk,
-        owner,
-        other,
-        agent,
-        ticket_id,
-        reply_id,
+impl Scene {
+    async fn new() -> Self {
+        let desk = Desk::open().await;
+        let (owner, other) = (desk.customer().await, desk.customer().await);
+        let (agent, admin) = (desk.agent().await, desk.admin().await);
+        let ticket_id = desk.ticket(&owner).await;
+        let reply_id = desk.ask(&owner, &ticket_id).await.whole().await.reply_id;
+        desk.log_in(&owner.email).await;
+        let sessions = desk
+            .auth()
+            .list_sessions(owner.asks(ListSessionsRequest::default()))
+            .await
+            .unwrap();
+        let sessions = sessions.into_inner().sessions;
+        let session_id = sessions.into_iter().find(|session| !session.current).unwrap().id;
+        Self {
+            desk,
+            owner,
+            other,
+            agent,
+            admin,
+            ticket_id,
+            reply_id,
+            session_id,
+        }
+    }
+
+    fn table(&self) -> BTreeMap<String, Access> {
+        table(&Named {
+            ticket: &self.ticket_id,
+            reply: &self.reply_id,
+            session: &self.session_id,
+            user: &self.other.id,
+        })
+    }
+
+    async fn call(&self, path: &str, user: &User, request: &[u8]) -> Result<Bytes, Status> {
+        raw::call(&self.desk.channel, path, user.asks(Bytes::copy_from_slice(request))).await
     }
 }
 
 #[tokio::test]
 async fn every_rpc_has_its_access_cases() {
-    let table = table("", "");
-    assert_eq!(all_rpcs(), table.keys().map(ToString::to_string).collect::<Vec<_>>());
+    let table = table(&Named {
+        ticket: "",
+        reply: "",
+        session: "",
+        user: "",
+    });
+    assert_eq!(all_rpcs(), table.into_keys().collect::<Vec<_>>());
 }
 
 #[tokio::test]
 async fn without_a_valid_token_nothing_but_the_open_methods_answers() {
-    let scene = scene().await;
+    let scene = Scene::new().await;
     let now = OffsetDateTime::now_utc();
     let tokens = Tokens::new(Keys::from_folder(&scene.desk.keys_dir()).unwrap());
     let caller = Caller {
@@ -275,7 +383,7 @@ async fn without_a_valid_token_nothing_but_the_open_methods_answers() {
     let expired = tokens.issue(&caller, now - time::Duration::minutes(11)).unwrap().0;
     let garbled = scene.owner.token.replace('.', "-");
 
-    for (path, access) in table(&scene.ticket_id, &scene.reply_id) {
+    for (path, access) in scene.table() {
         let request = || Bytes::from(access.request.clone());
         let anyone = matches!(access.who, Who::Anyone);
         for (reason, asked) in [
@@ -283,8 +391,7 @@ async fn without_a_valid_token_nothing_but_the_open_methods_answers() {
             ("TOKEN_INVALID", with_token(request(), &garbled)),
             ("TOKEN_EXPIRED", with_token(request(), &expired)),
         ] {
-            let answer = raw::call(&scene.desk.channel, path, asked).await;
-            match answer {
+            match raw::call(&scene.desk.channel, &path, asked).await {
                 Ok(_) => assert!(anyone, "{path} answers without a valid token ({reason})"),
                 Err(status) if anyone => {
                     assert!(
@@ -306,38 +413,83 @@ async fn without_a_valid_token_nothing_but_the_open_methods_answers() {
 
 #[tokio::test]
 async fn what_is_another_s_is_as_if_it_never_existed() {
-    let scene = scene().await;
+    let scene = Scene::new().await;
     let nowhere = Uuid::now_v7().to_string();
-    let theirs = table(&scene.ticket_id, &scene.reply_id);
-    let nobody_s = table(&nowhere, &nowhere);
-    for (path, access) in &theirs {
-        let Who::Owner { not_found } = access.who else { continue };
-        let call = async |user: &User, request: &[u8]| {
-            raw::call(&scene.desk.channel, path, user.asks(Bytes::copy_from_slice(request))).await
+    let nobody_s = table(&Named {
+        ticket: &nowhere,
+        reply: &nowhere,
+        session: &nowhere,
+        user: &nowhere,
+    });
+    for (path, access) in scene.table() {
+        let (not_found, staff_may) = match access.who {
+            Who::Owner { not_found } => (not_found, true),
+            Who::OwnerOnly { not_found } => (not_found, false),
+            _ => continue,
         };
-        let seen = call(&scene.other, &access.request).await.expect_err(path);
-        let nothing = call(&scene.other, &nobody_s[path].request).await.expect_err(path);
-
+        let seen = scene.call(&path, &scene.other, &access.request).await.expect_err(&path);
+        let nothing = scene
+            .call(&path, &scene.other, &nobody_s[&path].request)
+            .await
+            .expect_err(&path);
         assert_eq!(told(&seen), (Code::NotFound, not_found.to_owned(), vec![]), "{path}");
         assert_eq!(
             (seen.code(), seen.message(), seen.details()),
             (nothing.code(), nothing.message(), nothing.details())
         );
-        call(&scene.owner, &access.request).await.expect(path);
-        call(&scene.agent, &access.request).await.expect(path);
+        for staff in [&scene.agent, &scene.admin] {
+            let answer = scene.call(&path, staff, &access.request).await;
+            assert_eq!(answer.is_ok(), staff_may, "{path}");
+        }
+        scene.call(&path, &scene.owner, &access.request).await.expect(&path);
     }
     assert_eq!(
         scene
             .desk
             .count("SELECT count(*) FROM messages WHERE body = 'hello'")
             .await,
-        2
+        3
     );
 }
 
 #[tokio::test]
+async fn what_is_for_admins_tells_others_nothing() {
+    let scene = Scene::new().await;
+    let nowhere = Uuid::now_v7().to_string();
+    let nobody_s = table(&Named {
+        ticket: &nowhere,
+        reply: &nowhere,
+        session: &nowhere,
+        user: &nowhere,
+    });
+    let before = scene.desk.count("SELECT count(*) FROM audit_events").await;
+    for (path, access) in scene.table() {
+        if !matches!(access.who, Who::Admin) {
+            continue;
+        }
+        for user in [&scene.owner, &scene.agent] {
+            // Not even whether the request makes sense.
+            for request in [&access.request, &nobody_s[&path].request, &Vec::new()] {
+                let refused = scene.call(&path, user, request).await.expect_err(&path);
+                assert_eq!(
+                    told(&refused),
+                    (Code::PermissionDenied, "ROLE_NOT_ALLOWED".to_owned(), vec![]),
+                    "{path}"
+                );
+            }
+        }
+    }
+    assert_eq!(scene.desk.count("SELECT count(*) FROM audit_events").await, before);
+    for (path, access) in scene.table() {
+        if matches!(access.who, Who::Admin) {
+            scene.call(&path, &scene.admin, &access.request).await.expect(&path);
+        }
+    }
+}
+
+#[tokio::test]
 async fn lists_hold_only_what_is_the_caller_s() {
-    let scene = scene().await;
+    let scene = Scene::new().await;
     let list = async |user: &User| {
         let answer = scene
             .desk
@@ -354,7 +506,7 @@ async fn lists_hold_only_what_is_the_caller_s() {
 
 #[tokio::test]
 async fn what_the_role_may_not_do_changes_nothing() {
-    let scene = scene().await;
+    let scene = Scene::new().await;
     let rows =
         "SELECT (SELECT count(*) FROM messages) + (SELECT count(*) FROM tickets) + (SELECT count(*) FROM replies)";
     let before = scene.desk.count(rows).await;
@@ -369,11 +521,11 @@ async fn what_the_role_may_not_do_changes_nothing() {
 
 #[tokio::test]
 async fn the_assistant_is_not_reached_through_this_service() {
-    let scene = scene().await;
-    for (path, access) in table(&scene.ticket_id, &scene.reply_id) {
+    let scene = Scene::new().await;
+    for (path, access) in scene.table() {
         if matches!(access.who, Who::Elsewhere) {
-            let answer = raw::call(&scene.desk.channel, path, scene.agent.asks(Bytes::new())).await;
-            assert_eq!(told(&answer.expect_err(path)).0, Code::Unimplemented, "{path}");
+            let answer = scene.call(&path, &scene.admin, &[]).await;
+            assert_eq!(told(&answer.expect_err(&path)).0, Code::Unimplemented, "{path}");
         }
     }
 }

@@ -45,6 +45,10 @@ fn every_reason_stands_in_the_table() {
                 .unwrap(),
         ));
     }
+    given.extend(after(
+        &sources(&root.join("ticket-service/src/replies")),
+        "End::Interrupted",
+    ));
     let kit = sources(&root.join("service-kit/src"));
     given.extend(after(&kit, "Refusal::new("));
     given.extend(after(&kit, "Self::new("));
@@ -74,4 +78,18 @@ fn after(text: &str, marker: &str) -> Vec<String> {
         .filter_map(|rest| rest.split('"').nth(1))
         .map(str::to_owned)
         .collect()
+}
+
+#[test]
+fn every_audit_event_stands_in_the_table() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let table = fs::read_to_string(root.join("docs/audit.md")).unwrap();
+    let documented: BTreeSet<String> = table
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .map(str::to_owned)
+        .collect();
+    let source = fs::read_to_string(root.join("ticket-service/src/accounts/audit.rs")).unwrap();
+    let given: BTreeSet<String> = after(&source, "#[strum(serialize = ").into_iter().collect();
+    assert_eq!(documented, given);
 }

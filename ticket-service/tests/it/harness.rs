@@ -3,13 +3,14 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use assistant_service::settings::Cli;
 use clap::Parser as _;
 use deskhand_proto::accounts::v1::auth_service_client::AuthServiceClient;
+use deskhand_proto::accounts::v1::user_service_client::UserServiceClient;
 use deskhand_proto::accounts::v1::{LogInRequest, SignUpRequest};
 use deskhand_proto::replies::v1::reply_event::Event;
 use deskhand_proto::replies::v1::reply_service_client::ReplyServiceClient;
@@ -19,6 +20,7 @@ use deskhand_proto::tickets::v1::{CreateTicketRequest, PostMessageRequest};
 use local_postgres::Cluster;
 use sqlx::PgPool;
 use tempfile::TempDir;
+use ticket_service::Listeners;
 use ticket_service::settings::Program;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, oneshot};
@@ -39,16 +41,18 @@ static NEXT: AtomicU32 = AtomicU32::new(1);
 /// A desk, running until it is dropped.
 pub(crate) struct Desk {
     pub(crate) address: SocketAddr,
+    /// Of the listener for machines.
+    pub(crate) ops: SocketAddr,
     pub(crate) channel: Channel,
     pub(crate) sim: groq_sim::Running,
     /// To look at what is kept, and to arrange what no RPC can.
     pub(crate) pool: PgPool,
     pub(crate) database_url: String,
     pub(crate) assistant: SocketAddr,
-    state: TempDir,
+    state: Arc<TempDir>,
     stop: Option<oneshot::Sender<()>>,
     served: Option<JoinHandle<anyhow::Result<()>>>,
-    _stop_assistant: oneshot::Sender<()>,
+    _stop_assistant: Option<oneshot::Sender<()>>,
 }
 
 /// Someone with an account, logged in.
@@ -118,10 +122,11 @@ impl Desk {
         let database_url = database().await;
         let sim = groq_sim::start(groq_sim::Settings::instant()).await.unwrap();
         let (assistant, stop_assistant) = assistant(&sim.base_url()).await;
-        let state = tempfile::tempdir().unwrap();
+        let state = Arc::new(tempfile::tempdir().unwrap());
         let channel = Channel::from_static("http://127.0.0.1:1").connect_lazy();
         let mut desk = Self {
             address: ([127, 0, 0, 1], 0).into(),
+            ops: ([127, 0, 0, 1], 0).into(),
             channel,
             sim,
             pool: PgPool::connect(&database_url).await.unwrap(),
@@ -130,19 +135,44 @@ impl Desk {
             state,
             stop: None,
             served: None,
-            _stop_assistant: stop_assistant,
+            _stop_assistant: Some(stop_assistant),
         };
         desk.start(flags).await;
         desk
     }
 
+    /// Another replica of the same desk: its database, secret and keys, and an address of its own.
+    pub(crate) async fn replica(&self) -> Self {
+        self.replica_with(&[]).await
+    }
+
+    /// Another replica, with further flags.
+    pub(crate) async fn replica_with(&self, flags: &[&str]) -> Self {
+        let mut replica = Self {
+            address: self.address,
+            ops: self.ops,
+            channel: self.channel.clone(),
+            sim: groq_sim::start(groq_sim::Settings::instant()).await.unwrap(),
+            pool: self.pool.clone(),
+            database_url: self.database_url.clone(),
+            assistant: self.assistant,
+            state: self.state.clone(),
+            stop: None,
+            served: None,
+            _stop_assistant: None,
+        };
+        replica.start(flags).await;
+        replica
+    }
+
     /// Starts the service; after [`Self::stop`], again.
     pub(crate) async fn start(&mut self, flags: &[&str]) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        self.address = listener.local_addr().unwrap();
         let settings = self.program(flags).serve;
+        let listeners = Listeners::bind(&settings).await.unwrap();
+        self.address = listeners.grpc.local_addr().unwrap();
+        self.ops = listeners.ops.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        self.served = Some(tokio::spawn(ticket_service::serve(settings, listener, async {
+        self.served = Some(tokio::spawn(ticket_service::serve(settings, listeners, async {
             let _ = stopped.await;
         })));
         self.stop = Some(stop);
@@ -165,6 +195,10 @@ impl Desk {
         let (secret, keys) = (self.secret_file(), self.keys_dir());
         let assistant = format!("http://{}", self.assistant);
         let own = [
+            "--listen",
+            "127.0.0.1:0",
+            "--ops-listen",
+            "127.0.0.1:0",
             "--database-url",
             &self.database_url,
             "--assistant-url",
@@ -173,6 +207,9 @@ impl Desk {
             secret.to_str().unwrap(),
             "--signing-keys-dir",
             keys.to_str().unwrap(),
+            // All tests call from one address.
+            "--login-failures-per-address",
+            "0",
         ];
         let own = own
             .chunks(2)
@@ -192,6 +229,10 @@ impl Desk {
 
     pub(crate) fn auth(&self) -> AuthServiceClient<Channel> {
         AuthServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn users(&self) -> UserServiceClient<Channel> {
+        UserServiceClient::new(self.channel.clone())
     }
 
     pub(crate) fn tickets(&self) -> TicketServiceClient<Channel> {
@@ -214,15 +255,27 @@ impl Desk {
         self.log_in(&email).await
     }
 
-    /// A new agent; no RPC makes one.
+    /// A new agent.
     pub(crate) async fn agent(&self) -> User {
+        self.staff("AGENT").await
+    }
+
+    /// A new admin.
+    pub(crate) async fn admin(&self) -> User {
+        self.staff("ADMIN").await
+    }
+
+    async fn staff(&self, role: &'static str) -> User {
         let customer = self.customer().await;
-        let promoted = sqlx::query("UPDATE users SET role = 'AGENT' WHERE email = $1").bind(&customer.email);
-        promoted.execute(&self.pool).await.unwrap();
+        let promote = sqlx::query("UPDATE users SET role = $2 WHERE email = $1")
+            .bind(&customer.email)
+            .bind(role);
+        promote.execute(&self.pool).await.unwrap();
         self.log_in(&customer.email).await
     }
 
-    async fn log_in(&self, email: &str) -> User {
+    /// Begins another session.
+    pub(crate) async fn log_in(&self, email: &str) -> User {
         let request = LogInRequest {
             email: email.into(),
             password: PASSWORD.into(),

@@ -31,6 +31,7 @@ impl Program {
             .env("DATABASE_URL", &self.database_url)
             .env("DESKHAND_SECRET_FILE", self.state.path().join("secret"))
             .env("SIGNING_KEYS_DIR", self.state.path().join("keys"))
+            .env("TICKET_OPS_ADDR", "127.0.0.1:0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -175,6 +176,7 @@ async fn a_setting_that_cannot_be_used_is_named() {
     let program = Program::new().await;
     for (variable, value) in [
         ("TICKET_SERVICE_ADDR", "nowhere"),
+        ("TICKET_OPS_ADDR", "192.0.2.1:9101"),
         ("ARGON2_SLOTS", "many"),
         ("ASSISTANT_URL", "not a url"),
         ("RUST_LOG", "=="),

@@ -10,8 +10,9 @@ use tonic_health::pb::health_client::HealthClient;
 
 use crate::harness::{Desk, assert_refused};
 
-const SERVED: [&str; 3] = [
+const SERVED: [&str; 4] = [
     "deskhand.accounts.v1.AuthService",
+    "deskhand.accounts.v1.UserService",
     "deskhand.replies.v1.ReplyService",
     "deskhand.tickets.v1.TicketService",
 ];

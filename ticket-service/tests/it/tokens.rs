@@ -20,7 +20,11 @@ struct Forge {
 impl Forge {
     async fn of(desk: &Desk) -> (Self, User) {
         let user = desk.customer().await;
-        let pem = pem::parse(std::fs::read(desk.keys_dir().join("0001.pem")).unwrap()).unwrap();
+        let mut files = std::fs::read_dir(desk.keys_dir())
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        let file = files.find(|file| file.extension().is_some_and(|extension| extension == "pem"));
+        let pem = pem::parse(std::fs::read(file.unwrap()).unwrap()).unwrap();
         let key = Ed25519KeyPair::from_pkcs8_maybe_unchecked(pem.contents()).unwrap();
         let mut parts = user.token.split('.').map(|part| URL_SAFE_NO_PAD.decode(part).unwrap());
         let header = serde_json::from_slice(&parts.next().unwrap()).unwrap();

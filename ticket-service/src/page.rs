@@ -9,7 +9,7 @@ const DEFAULT_SIZE: i32 = 20;
 const MAX_SIZE: i32 = 100;
 
 /// The size asked for, made fit; else what is wrong with it.
-pub(super) fn size(asked: i32) -> Result<i64, &'static str> {
+pub(crate) fn size(asked: i32) -> Result<i64, &'static str> {
     match asked {
         ..0 => Err("must not be negative"),
         0 => Ok(DEFAULT_SIZE.into()),
@@ -18,14 +18,14 @@ pub(super) fn size(asked: i32) -> Result<i64, &'static str> {
 }
 
 /// Seals positions for one caller and one list, so that a token of another fits nowhere else.
-pub(super) struct Tokens<'a> {
+pub(crate) struct Tokens<'a> {
     secret: &'a Secret,
     context: Vec<u8>,
 }
 
 impl<'a> Tokens<'a> {
     /// For the list named by `list`, filter included.
-    pub(super) fn new(secret: &'a Secret, caller: &Caller, list: &[&[u8]]) -> Self {
+    pub(crate) fn new(secret: &'a Secret, caller: &Caller, list: &[&[u8]]) -> Self {
         let mut parts: Vec<&[u8]> = vec![b"page", caller.user.as_bytes()];
         parts.extend_from_slice(list);
         Self {
@@ -35,14 +35,14 @@ impl<'a> Tokens<'a> {
     }
 
     /// The token of a position.
-    pub(super) fn seal(&self, position: &[u8]) -> Result<String> {
+    fn seal(&self, position: &[u8]) -> Result<String> {
         self.secret
             .seal(position, &self.context)
             .ok_or(Error::Internal("a page token cannot be sealed", None))
     }
 
     /// The position that a token holds; `None` for the first page.
-    pub(super) fn open<const N: usize>(&self, token: &str) -> Result<Option<[u8; N]>> {
+    pub(crate) fn open<const N: usize>(&self, token: &str) -> Result<Option<[u8; N]>> {
         if token.is_empty() {
             return Ok(None);
         }
@@ -57,12 +57,29 @@ impl<'a> Tokens<'a> {
     }
 }
 
-/// Cuts a page from rows of which one more than `size` was asked for: the page, and whether there is another.
-pub(super) fn cut<T>(mut rows: Vec<T>, size: i64) -> (Vec<T>, bool) {
-    let size = usize::try_from(size).unwrap_or(usize::MAX);
-    let more = rows.len() > size;
-    rows.truncate(size);
-    (rows, more)
+/// One page of a list.
+pub(crate) struct Page<T> {
+    pub(crate) items: Vec<T>,
+    pub(crate) next_page_token: String,
+}
+
+impl Tokens<'_> {
+    /// Cuts a page from rows of which one more than `size` was asked for; `position` is where a row stands.
+    pub(crate) fn cut<T, const N: usize>(
+        &self,
+        mut rows: Vec<T>,
+        size: i64,
+        position: impl Fn(&T) -> [u8; N],
+    ) -> Result<Page<T>> {
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        let more = rows.len() > size;
+        rows.truncate(size);
+        let next = rows.last().filter(|_| more).map(|last| self.seal(&position(last)));
+        Ok(Page {
+            next_page_token: next.transpose()?.unwrap_or_default(),
+            items: rows,
+        })
+    }
 }
 
 #[cfg(test)]
