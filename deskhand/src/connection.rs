@@ -1,92 +1,95 @@
-//! Calls to ticket-service: address, deadline, identity, and the one repeat that is safe.
+//! Calls to ticket-service, as whoever is logged in.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use deskhand_proto::accounts::v1::auth_service_client::AuthServiceClient;
+use deskhand_proto::accounts::v1::user_service_client::UserServiceClient;
 use deskhand_proto::replies::v1::reply_service_client::ReplyServiceClient;
 use deskhand_proto::tickets::v1::ticket_service_client::TicketServiceClient;
-use secrecy::{ExposeSecret, SecretString};
-use tokio::time::{Instant, sleep, timeout_at};
-use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::{Channel, Endpoint};
+use secrecy::SecretString;
+use tokio::time::{Instant, timeout_at};
+use tonic::transport::Channel;
 use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
-use crate::failure::{Failure, is_unavailable};
+use crate::failure::Failure;
+use crate::line::{CALL_TIMEOUT, GRACE, Line, Terms};
 use crate::server::Server;
+use crate::session::{Identity, Keeper};
 
-const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 const STREAM_TIMEOUT: Duration = Duration::from_secs(5 * 60);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A page of a hundred messages, the assistant's long ones too.
 const LARGEST_ANSWER: usize = 64 << 20;
-/// How long after a deadline the server's own word about it is still waited for.
-const GRACE: Duration = Duration::from_millis(250);
-/// Between a call that found the server unavailable and its repeat.
-const PAUSE: Duration = Duration::from_millis(200);
 
-/// A way to the server. Nothing is connected before the first call.
+/// A way to the server, walked by someone, or by nobody in particular.
 #[derive(Clone)]
 pub(crate) struct Connection {
-    server: Server,
-    channel: Channel,
-    timeout: Option<Duration>,
-    authorization: Option<MetadataValue<Ascii>>,
+    line: Line,
+    identity: Option<Arc<Identity>>,
 }
 
 impl Connection {
-    pub(crate) fn new(server: Server, timeout: Option<Duration>) -> Result<Self, Failure> {
-        let endpoint = Endpoint::from_shared(format!("http://{}", server.address))
-            .and_then(|endpoint| endpoint.user_agent(concat!("deskhand/", env!("CARGO_PKG_VERSION"))))
-            .map_err(|error| Failure::Local(error.to_string()))?;
-        let channel = endpoint
-            .connect_timeout(timeout.unwrap_or(CONNECT_TIMEOUT).min(CONNECT_TIMEOUT))
-            .connect_lazy();
-        Ok(Self {
-            server,
-            channel,
-            timeout,
-            authorization: None,
-        })
+    pub(crate) fn new(line: Line) -> Self {
+        Self { line, identity: None }
     }
 
     /// The same way, walked as the token's owner.
-    pub(crate) fn with_token(&self, token: &SecretString) -> Result<Self, Failure> {
-        let mut value: MetadataValue<Ascii> = format!("Bearer {}", token.expose_secret())
-            .parse()
-            .map_err(|_| Failure::NotLoggedIn("the access token has characters that no token has".to_owned()))?;
-        value.set_sensitive(true);
-        Ok(Self {
-            authorization: Some(value),
-            ..self.clone()
-        })
+    pub(crate) fn with_token(&self, token: SecretString) -> Result<Self, Failure> {
+        Ok(self.walked_by(Identity::given(token)?))
+    }
+
+    /// The same way, walked as whoever logged in.
+    pub(crate) async fn with_session(&self) -> Result<Self, Failure> {
+        Ok(self.walked_by(Identity::kept(self.keeper()?).await?))
+    }
+
+    fn walked_by(&self, identity: Identity) -> Self {
+        Self {
+            line: self.line.clone(),
+            identity: Some(Arc::new(identity)),
+        }
+    }
+
+    /// What keeps the session of whoever logged in at this server.
+    pub(crate) fn keeper(&self) -> Result<Keeper, Failure> {
+        Keeper::of_user(self.line.clone())
+    }
+
+    /// Whose way it is, where it is someone's.
+    pub(crate) fn identity(&self) -> Option<&Identity> {
+        self.identity.as_deref()
     }
 
     pub(crate) fn server(&self) -> &Server {
-        &self.server
+        &self.line.server
     }
 
     pub(crate) fn accounts(&self) -> AuthServiceClient<Channel> {
-        AuthServiceClient::new(self.channel.clone())
+        self.line.accounts().max_decoding_message_size(LARGEST_ANSWER)
+    }
+
+    pub(crate) fn users(&self) -> UserServiceClient<Channel> {
+        UserServiceClient::new(self.line.channel.clone()).max_decoding_message_size(LARGEST_ANSWER)
     }
 
     pub(crate) fn tickets(&self) -> TicketServiceClient<Channel> {
-        TicketServiceClient::new(self.channel.clone()).max_decoding_message_size(LARGEST_ANSWER)
+        TicketServiceClient::new(self.line.channel.clone()).max_decoding_message_size(LARGEST_ANSWER)
     }
 
     pub(crate) fn replies(&self) -> ReplyServiceClient<Channel> {
-        ReplyServiceClient::new(self.channel.clone())
+        ReplyServiceClient::new(self.line.channel.clone())
     }
 
-    /// Makes a call, once.
-    pub(crate) async fn call<Q, A>(
+    /// Makes a call, and no repeat of one that the server may have taken.
+    pub(crate) async fn call<Q: Clone, A>(
         &self,
         message: Q,
-        method: impl AsyncFnOnce(Request<Q>) -> Result<Response<A>, Status>,
+        method: impl AsyncFn(Request<Q>) -> Result<Response<A>, Status>,
     ) -> Result<A, Failure> {
-        let deadline = Instant::now() + self.timeout.unwrap_or(CALL_TIMEOUT);
-        let answer = timeout_at(deadline + GRACE, method(self.request(message, deadline))).await;
-        Ok(self.in_time(answer)?.into_inner())
+        let method = async |request| method(request).await.map(Response::into_inner);
+        let (answer, _) = self.made(message, CALL_TIMEOUT, Duration::ZERO, method).await?;
+        Ok(answer)
     }
 
     /// Makes a call that changes something and carries a request id: where the server is unavailable, it is made once
@@ -96,17 +99,9 @@ impl Connection {
         message: Q,
         method: impl AsyncFn(Request<Q>) -> Result<Response<A>, Status>,
     ) -> Result<A, Failure> {
-        let deadline = Instant::now() + self.timeout.unwrap_or(CALL_TIMEOUT);
-        let answer = timeout_at(deadline + GRACE, async {
-            match method(self.request(message.clone(), deadline)).await {
-                Err(status) if is_unavailable(&status) => {
-                    sleep(PAUSE).await;
-                    method(self.request(message, deadline)).await
-                }
-                answer => answer,
-            }
-        });
-        Ok(self.in_time(answer.await)?.into_inner())
+        let method = async |request| method(request).await.map(Response::into_inner);
+        let (answer, _) = self.made(message, CALL_TIMEOUT, Duration::MAX, method).await?;
+        Ok(answer)
     }
 
     /// As `change`, for an answer that comes in pieces. It is repeated only while no piece has come.
@@ -115,22 +110,12 @@ impl Connection {
         message: Q,
         method: impl AsyncFn(Request<Q>) -> Result<Response<Streaming<A>>, Status>,
     ) -> Result<Pieces<A>, Failure> {
-        let deadline = Instant::now() + self.timeout.unwrap_or(STREAM_TIMEOUT);
-        let open = async |message: Q| {
-            let mut pieces = method(self.request(message, deadline)).await?.into_inner();
+        let open = async |request| {
+            let mut pieces = method(request).await?.into_inner();
             let first = pieces.message().await?;
             Ok((first, pieces))
         };
-        let opened = timeout_at(deadline + GRACE, async {
-            match open(message.clone()).await {
-                Err(status) if is_unavailable(&status) => {
-                    sleep(PAUSE).await;
-                    open(message).await
-                }
-                opened => opened,
-            }
-        });
-        let (first, rest) = self.in_time(opened.await)?;
+        let ((first, rest), deadline) = self.made(message, STREAM_TIMEOUT, Duration::MAX, open).await?;
         Ok(Pieces {
             connection: self.clone(),
             deadline,
@@ -139,19 +124,31 @@ impl Connection {
         })
     }
 
-    fn request<Q>(&self, message: Q, deadline: Instant) -> Request<Q> {
-        let mut request = Request::new(message);
-        request.set_timeout(deadline.saturating_duration_since(Instant::now()));
-        if let Some(value) = &self.authorization {
-            request.metadata_mut().insert("authorization", value.clone());
+    /// Makes a call; where its token is not accepted, once more with the next one: such a call has done nothing yet.
+    async fn made<Q: Clone, A>(
+        &self,
+        message: Q,
+        time: Duration,
+        repeat_within: Duration,
+        method: impl AsyncFn(Request<Q>) -> Result<A, Status>,
+    ) -> Result<(A, Instant), Failure> {
+        let terms = || Terms {
+            time: self.line.time(time),
+            repeat_within,
+            bearer: self.identity().map(Identity::bearer),
+        };
+        match self.line.attempt(message.clone(), terms(), &method).await {
+            Err(failure) if self.renew_after(&failure).await? => self.line.attempt(message, terms(), &method).await,
+            answer => answer,
         }
-        request
     }
 
-    fn in_time<T>(&self, answer: Result<Result<T, Status>, tokio::time::error::Elapsed>) -> Result<T, Failure> {
-        match answer {
-            Ok(answer) => answer.map_err(|status| Failure::status(status, &self.server)),
-            Err(_) => Err(Failure::TimedOut),
+    /// Whether there is another token to try, where this failure was for the token; told otherwise where the session has
+    /// ended.
+    async fn renew_after(&self, failure: &Failure) -> Result<bool, Failure> {
+        match self.identity() {
+            Some(identity) => identity.renew_after(failure).await,
+            None => Ok(false),
         }
     }
 }
@@ -172,7 +169,14 @@ impl<A> Pieces<A> {
             return Ok(first);
         }
         let piece = timeout_at(self.deadline + GRACE, self.rest.message()).await;
-        self.connection.in_time(piece)
+        let piece = self.connection.line.in_time(piece);
+        if let Err(failure) = &piece
+            && failure.reason() == Some("SESSION_ENDED")
+        {
+            // It is not begun anew, but the session must not be tried again.
+            self.connection.renew_after(failure).await?;
+        }
+        piece
     }
 }
 

@@ -1,6 +1,5 @@
 //! What can go wrong, what is said about it, and the exit code it ends in.
 
-use std::error::Error as _;
 use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,6 +9,7 @@ use tonic::{Code, ConnectError, Status, TimeoutExpired};
 use tonic_types::StatusExt;
 
 use crate::server::Server;
+use crate::status::{caused_by, code_name, exit_code_of, is_broken, root_cause};
 use crate::transcript::{Ending, Fault};
 
 /// Why a command did not do what it was asked for.
@@ -22,6 +22,12 @@ pub(crate) enum Failure {
     Usage(String),
     #[error("{0}")]
     NotLoggedIn(String),
+    /// The server does not know the session any more.
+    #[error("the session of {email} at {server} has ended")]
+    SessionEnded { email: String, server: String },
+    /// Another command is at the same thing, and does not finish.
+    #[error("{0}")]
+    Busy(String),
     /// The server's answer, or why there is none.
     #[error("{}", .0.sentence)]
     Status(Box<Refusal>),
@@ -72,6 +78,9 @@ pub(crate) struct Report {
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) hint: Option<String>,
+    /// How long to wait before asking again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) retry_after_seconds: Option<u64>,
     pub(crate) exit_code: u8,
 }
 
@@ -130,6 +139,14 @@ impl Failure {
         }))
     }
 
+    /// Why the server refused, for programs.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Status(refusal) => refusal.reason.as_deref(),
+            _ => None,
+        }
+    }
+
     /// The reader of standard output went away: nothing is left to say.
     pub(crate) fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
@@ -140,9 +157,9 @@ impl Failure {
         match self {
             Self::Local(_) | Self::Stream(_) => 1,
             Self::Usage(_) => 2,
-            Self::NotLoggedIn(_) => 3,
+            Self::NotLoggedIn(_) | Self::SessionEnded { .. } => 3,
             Self::Status(refusal) => exit_code_of(refusal.code),
-            Self::TimedOut => 6,
+            Self::TimedOut | Self::Busy(_) => 6,
             Self::NoAnswer(ending) => match **ending {
                 Ending::Interrupted { .. } => 6,
                 _ => 7,
@@ -160,6 +177,7 @@ impl Failure {
             reason: None,
             field_violations: Vec::new(),
             hint: None,
+            retry_after_seconds: None,
             exit_code: self.exit_code(),
         };
         match self {
@@ -168,14 +186,20 @@ impl Failure {
                 report.reason.clone_from(&refusal.reason);
                 report.field_violations.clone_from(&refusal.violations);
                 report.hint = refusal.hint();
+                report.retry_after_seconds = refusal.retry_after.map(whole_seconds);
             }
             Self::TimedOut => {
                 report.code = Some(code_name(Code::DeadlineExceeded));
                 report.hint = Some("--timeout gives it more time".to_owned());
             }
             Self::NotLoggedIn(_) => report.hint = Some(LOG_IN.to_owned()),
+            Self::SessionEnded { email, .. } => {
+                report.reason = Some("SESSION_ENDED".to_owned());
+                report.hint = Some(LOG_IN.replace("ADDRESS", email));
+            }
             Self::NoAnswer(ending) => report.reason = ending.reason(),
-            Self::Local(_) | Self::Usage(_) | Self::Stream(_) | Self::Interrupted | Self::Output(_) => {}
+            Self::Local(_) | Self::Usage(_) | Self::Busy(_) | Self::Stream(_) | Self::Interrupted | Self::Output(_) => {
+            }
         }
         report
     }
@@ -194,78 +218,18 @@ impl Refusal {
         if self.code == Code::Unauthenticated && self.reason.as_deref() != Some("INVALID_CREDENTIALS") {
             return Some(LOG_IN.to_owned());
         }
-        let after = self.retry_after?;
-        Some(format!("try again in {} s", after.as_millis().div_ceil(1000)))
+        let seconds = whole_seconds(self.retry_after?);
+        Some(if seconds > 120 {
+            format!("try again in {} min", seconds.div_ceil(60))
+        } else {
+            format!("try again in {seconds} s")
+        })
     }
 }
 
-/// Whether the server was not there, or went away before it answered.
-pub(crate) fn is_unavailable(status: &Status) -> bool {
-    status.code() == Code::Unavailable || is_broken(status)
-}
-
-/// What comes from the server has no source: this was made here, by the connection. tonic gives such a status whatever
-/// code is next to the cause.
-fn is_broken(status: &Status) -> bool {
-    status.source().is_some() && !caused_by::<TimeoutExpired>(status)
-}
-
-fn exit_code_of(code: Code) -> u8 {
-    match code {
-        Code::Ok => 0,
-        Code::Unknown | Code::Unimplemented | Code::Internal | Code::DataLoss => 1,
-        Code::Unauthenticated => 3,
-        Code::NotFound => 4,
-        Code::InvalidArgument
-        | Code::FailedPrecondition
-        | Code::PermissionDenied
-        | Code::AlreadyExists
-        | Code::Aborted
-        | Code::OutOfRange => 5,
-        Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted | Code::Cancelled => 6,
-    }
-}
-
-/// As gRPC writes them.
-fn code_name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
-}
-
-fn caused_by<E: std::error::Error + 'static>(status: &Status) -> bool {
-    let mut source = status.source();
-    while let Some(error) = source {
-        if error.is::<E>() {
-            return true;
-        }
-        source = error.source();
-    }
-    false
-}
-
-fn root_cause(status: &Status) -> String {
-    let mut cause: &dyn std::error::Error = status;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
+/// Rounded up: earlier would be too early.
+fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }
 
 #[cfg(test)]
@@ -273,6 +237,7 @@ mod tests {
     use tonic_types::ErrorDetails;
 
     use super::*;
+    use crate::status::is_unavailable;
 
     fn server() -> Server {
         Server::find(Some("127.0.0.1:50051"), None, std::path::Path::new("/")).unwrap()
@@ -297,6 +262,14 @@ mod tests {
             (Failure::Local(String::new()), 1),
             (Failure::Usage(String::new()), 2),
             (Failure::NotLoggedIn(String::new()), 3),
+            (
+                Failure::SessionEnded {
+                    email: String::new(),
+                    server: String::new(),
+                },
+                3,
+            ),
+            (Failure::Busy(String::new()), 6),
             (Failure::TimedOut, 6),
             (Failure::NoAnswer(Box::new(Ending::Superseded)), 7),
             (
@@ -332,12 +305,38 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_rounded_up_to_seconds() {
-        let details = ErrorDetails::with_retry_info(Some(Duration::from_millis(1_200)));
-        let status = Status::with_error_details(Code::ResourceExhausted, "Too many.", details);
+    fn a_wait_is_rounded_up() {
+        for (milliseconds, seconds, hint) in [
+            (1_200, 2, "try again in 2 s"),
+            (120_000, 120, "try again in 120 s"),
+            (899_500, 900, "try again in 15 min"),
+        ] {
+            let mut details = ErrorDetails::with_error_info("THROTTLED", "deskhand", []);
+            details.set_retry_info(Some(Duration::from_millis(milliseconds)));
+            let status = Status::with_error_details(Code::ResourceExhausted, "Too many.", details);
+            let report = Failure::status(status, &server()).report();
+            assert_eq!(
+                (report.hint.as_deref(), report.retry_after_seconds),
+                (Some(hint), Some(seconds))
+            );
+        }
+    }
+
+    #[test]
+    fn an_ended_session_is_told_how_to_begin_another() {
+        let failure = Failure::SessionEnded {
+            email: "ada@example.com".to_owned(),
+            server: "127.0.0.1:50051".to_owned(),
+        };
+        let report = failure.report();
         assert_eq!(
-            Failure::status(status, &server()).report().hint.as_deref(),
-            Some("try again in 2 s")
+            report.sentence,
+            "the session of ada@example.com at 127.0.0.1:50051 has ended"
+        );
+        assert_eq!(report.reason.as_deref(), Some("SESSION_ENDED"));
+        assert_eq!(
+            report.hint.as_deref(),
+            Some("log in with: deskhand login --email ada@example.com")
         );
     }
 

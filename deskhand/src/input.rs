@@ -36,8 +36,37 @@ pub(crate) fn password(from_stdin: bool, new: bool) -> Result<SecretString, Fail
             "no password: use --password-stdin, or set DESKHAND_PASSWORD".to_owned(),
         ));
     }
-    let password = prompt("Password: ")?;
-    if new && prompt("The same again: ")?.expose_secret() != password.expose_secret() {
+    if new {
+        new_password("Password: ")
+    } else {
+        prompt("Password: ")
+    }
+}
+
+/// Something secret, called `what`, that allows to set a password, and that password.
+pub(crate) fn secret_and_new_password(from_stdin: bool, what: &str) -> Result<(SecretString, SecretString), Failure> {
+    if from_stdin {
+        let input = SecretString::from(standard_input()?);
+        let Some((first, second)) = two_lines(input.expose_secret()) else {
+            return Err(Failure::Usage(format!(
+                "standard input must have the {what} and the new password, a line each"
+            )));
+        };
+        return Ok((first.into(), second.into()));
+    }
+    if !io::stdin().is_terminal() {
+        return Err(Failure::Usage(format!(
+            "no {what}: use --password-stdin for it and the new password"
+        )));
+    }
+    let mut question = format!("{what}: ");
+    question[..1].make_ascii_uppercase();
+    Ok((prompt(&question)?, new_password("New password: ")?))
+}
+
+fn new_password(question: &str) -> Result<SecretString, Failure> {
+    let password = prompt(question)?;
+    if prompt("The same again: ")?.expose_secret() != password.expose_secret() {
         return Err(Failure::Usage("the two passwords are not the same".to_owned()));
     }
     Ok(password)
@@ -78,9 +107,25 @@ fn first_line(text: &str) -> &str {
     line.strip_suffix('\r').unwrap_or(line)
 }
 
+fn two_lines(text: &str) -> Option<(&str, &str)> {
+    let (first, rest) = text.split_once('\n')?;
+    let second = first_line(rest);
+    (!second.is_empty()).then_some((first_line(first), second))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_secrets_are_two_lines() {
+        for text in ["one\ntwo", "one\ntwo\n", "one\r\ntwo\r\n", "one\ntwo\nthree"] {
+            assert_eq!(two_lines(text), Some(("one", "two")), "{text:?}");
+        }
+        for text in ["", "one", "one\n", "one\n\ntwo"] {
+            assert_eq!(two_lines(text), None, "{text:?}");
+        }
+    }
 
     #[test]
     fn a_password_ends_with_its_line() {

@@ -6,9 +6,11 @@ mod connection;
 mod failure;
 mod input;
 mod launch;
+mod line;
 mod output;
 mod server;
 mod session;
+mod status;
 mod text;
 mod transcript;
 
@@ -19,9 +21,10 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::{Cli, Client, Command, Global};
-use crate::commands::{account, demo, reply, ticket};
+use crate::commands::{account, admin, demo, password, reply, sessions, ticket};
 use crate::connection::Connection;
 use crate::failure::Failure;
+use crate::line::Line;
 use crate::output::Output;
 use crate::server::Server;
 
@@ -49,11 +52,17 @@ async fn client(command: Client, global: &Global, output: &mut Output) -> Result
     match command {
         Client::Signup(args) => account::sign_up(args, connection, output).await,
         Client::Login(args) => account::log_in(args, connection, output).await,
+        Client::Logout(args) => sessions::log_out(args, connection, output).await,
         Client::Whoami => account::who_am_i(connection, output).await,
-        Client::Token => account::print_token(connection, output),
+        Client::Token => account::print_token(connection, output).await,
+        Client::Passwd(args) => password::change(args, connection, output).await,
+        Client::ResetPassword(command) => password::reset(command, connection, output).await,
+        Client::Sessions(args) => sessions::run(args, connection, output).await,
         Client::Ticket(command) => ticket::run(command, connection, output).await,
         Client::Say(args) => ticket::say(args, connection, output).await,
         Client::Reply(args) => reply::run(args, connection, output).await,
+        Client::Admin(command) => admin::run(command, connection, output).await,
+        Client::Jwks => account::print_keys(connection, output).await,
         Client::Demo => demo::run(connection, output).await,
     }
 }
@@ -65,5 +74,5 @@ fn connect(global: &Global) -> Result<Connection, Failure> {
         .filter(|home| !home.is_empty())
         .map(PathBuf::from);
     let server = Server::find(global.server.as_deref(), home, &folder)?;
-    Connection::new(server, global.timeout)
+    Ok(Connection::new(Line::new(server, global.timeout)?))
 }

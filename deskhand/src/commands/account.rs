@@ -1,19 +1,20 @@
-//! `signup`, `login`, `whoami`, `token`: who one is.
+//! `signup`, `login`, `whoami`, `token`, `jwks`: who one is.
 
 use std::env;
 
-use deskhand_proto::accounts::v1::{GetMeRequest, LogInRequest, LogInResponse, SignUpRequest, SignUpResponse, User};
+use deskhand_proto::accounts::v1::{
+    GetJwksRequest, GetMeRequest, LogInRequest, LogInResponse, SignUpRequest, SignUpResponse, User,
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
-use time::OffsetDateTime;
 
 use crate::cli;
 use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::input;
 use crate::output::Output;
-use crate::session::{Session, Store};
-use crate::text::{moment, words};
+use crate::session::Session;
+use crate::text::{moment, visible_line, words};
 
 pub(crate) async fn sign_up(args: cli::SignUp, connection: &Connection, output: &mut Output) -> Result<(), Failure> {
     let password = input::password(args.password.from_stdin, true)?;
@@ -31,12 +32,12 @@ pub(crate) async fn sign_up(args: cli::SignUp, connection: &Connection, output: 
 }
 
 pub(crate) async fn log_in(args: cli::LogIn, connection: &Connection, output: &mut Output) -> Result<(), Failure> {
-    let store = Store::of_user()?;
+    let keeper = connection.keeper()?;
     let password = input::password(args.password.from_stdin, false)?;
     let answer = open_session(connection, &args.email, &password).await?;
-    let (user, session) = parse_session(answer.clone())?;
+    let (user, session) = Session::opened(answer.clone())?;
     let address = &connection.server().address;
-    store.save(address, &session)?;
+    keeper.keep(&session).await?;
     if output.is_json() {
         // Logs are full of standard output: the token is only printed by the command for it.
         let mut document = output.json_of("deskhand.accounts.v1.LogInResponse", &answer)?;
@@ -45,16 +46,18 @@ pub(crate) async fn log_in(args: cli::LogIn, connection: &Connection, output: &m
         }
         return output.value(&document);
     }
-    let end = moment(answer.access_token_expire_time.as_ref());
+    let end = answer.refresh_token_expire_time.or(answer.access_token_expire_time);
     output.note(&format!(
-        "logged in at {address} as {} <{}> until {end}",
-        user.display_name, user.email
+        "logged in at {address} as {} <{}>, until {} at least",
+        user.display_name,
+        user.email,
+        moment(end.as_ref())
     ));
     Ok(())
 }
 
 pub(crate) async fn who_am_i(connection: &Connection, output: &mut Output) -> Result<(), Failure> {
-    let connection = authenticated(connection)?;
+    let connection = authenticated(connection).await?;
     let answer = connection
         .call(GetMeRequest {}, async |request| {
             connection.accounts().get_me(request).await
@@ -63,29 +66,58 @@ pub(crate) async fn who_am_i(connection: &Connection, output: &mut Output) -> Re
     if output.is_json() {
         return output.document("deskhand.accounts.v1.GetMeResponse", &answer);
     }
-    let user = answer.user.unwrap_or_default();
-    let role = words(user.role().as_str_name(), "ROLE");
-    output.line(&format!("{} <{}>, {role}", user.display_name, user.email))?;
-    output.line(&format!(
-        "user {}, since {}",
-        user.id,
-        moment(user.create_time.as_ref())
-    ))?;
+    show_user(&answer.user.unwrap_or_default(), output)?;
     output.note(&format!("at {}", connection.server().address));
     Ok(())
 }
 
-pub(crate) fn print_token(connection: &Connection, output: &mut Output) -> Result<(), Failure> {
-    let token = access_token(connection)?;
+pub(crate) fn show_user(user: &User, output: &mut Output) -> Result<(), Failure> {
+    let role = words(user.role().as_str_name(), "ROLE");
+    let (name, email) = (visible_line(&user.display_name), visible_line(&user.email));
+    output.line(&format!("{name} <{email}>, {role}"))?;
+    let since = moment(user.create_time.as_ref());
+    output.line(&match &user.disable_time {
+        None => format!("user {}, since {since}", user.id),
+        disabled => format!(
+            "user {}, since {since}, disabled {}",
+            user.id,
+            moment(disabled.as_ref())
+        ),
+    })
+}
+
+pub(crate) async fn print_token(connection: &Connection, output: &mut Output) -> Result<(), Failure> {
+    let token = match given_token() {
+        Some(token) => token,
+        None => connection.keeper()?.session().await?.access.text,
+    };
     if output.is_json() {
         return output.value(&json!({ "access_token": token.expose_secret() }));
     }
     output.line(token.expose_secret())
 }
 
+/// The set is JSON by its nature, for whoever reads it.
+pub(crate) async fn print_keys(connection: &Connection, output: &mut Output) -> Result<(), Failure> {
+    let answer = connection
+        .call(GetJwksRequest {}, async |request| {
+            connection.accounts().get_jwks(request).await
+        })
+        .await?;
+    output.document("deskhand.accounts.v1.GetJwksResponse", &answer)
+}
+
 /// The same connection, as whoever logged in.
-pub(crate) fn authenticated(connection: &Connection) -> Result<Connection, Failure> {
-    connection.with_token(&access_token(connection)?)
+pub(crate) async fn authenticated(connection: &Connection) -> Result<Connection, Failure> {
+    match given_token() {
+        Some(token) => connection.with_token(token),
+        None => connection.with_session().await,
+    }
+}
+
+fn given_token() -> Option<SecretString> {
+    let token = env::var("DESKHAND_TOKEN").ok()?;
+    (!token.is_empty()).then(|| token.into())
 }
 
 pub(crate) async fn make_account(
@@ -116,30 +148,4 @@ pub(crate) async fn open_session(
     connection
         .call(request, async |request| connection.accounts().log_in(request).await)
         .await
-}
-
-/// What of a log-in's answer is kept.
-pub(crate) fn parse_session(answer: LogInResponse) -> Result<(User, Session), Failure> {
-    let incomplete = |what: &str| Failure::Local(format!("the server's answer to the log-in has no {what}"));
-    if answer.access_token.is_empty() {
-        return Err(incomplete("access token"));
-    }
-    let user = answer.user.ok_or_else(|| incomplete("user"))?;
-    let expire_time = answer
-        .access_token_expire_time
-        .and_then(|timestamp| OffsetDateTime::from_unix_timestamp(timestamp.seconds).ok())
-        .ok_or_else(|| incomplete("expiry"))?;
-    let session = Session {
-        email: user.email.clone(),
-        access_token: answer.access_token.into(),
-        expire_time,
-    };
-    Ok((user, session))
-}
-
-fn access_token(connection: &Connection) -> Result<SecretString, Failure> {
-    match env::var("DESKHAND_TOKEN") {
-        Ok(token) if !token.is_empty() => Ok(token.into()),
-        _ => Store::of_user()?.access_token(&connection.server().address, OffsetDateTime::now_utc()),
-    }
 }

@@ -11,6 +11,7 @@ use super::{account, ticket};
 use crate::connection::{Connection, new_request_id};
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::session::Session;
 
 const TITLE: &str = "The invoice of May was charged twice";
 const DESCRIPTION: &str =
@@ -53,9 +54,9 @@ async fn become_someone(connection: &Connection, output: &mut Output) -> Result<
     output.step(&format!("signed up as {email}"));
 
     let answer = account::open_session(connection, &email, &password).await?;
-    let (user, session) = account::parse_session(answer)?;
+    let (user, session) = Session::opened(answer)?;
     output.step(&format!("logged in as {}", user.display_name));
-    connection.with_token(&session.access_token)
+    connection.with_token(session.access.text)
 }
 
 async fn open_ticket(connection: &Connection, output: &mut Output) -> Result<Ticket, Failure> {

@@ -23,7 +23,7 @@ pub(crate) struct Answer {
 }
 
 pub(crate) async fn run(args: cli::Reply, connection: &Connection, output: &mut Output) -> Result<(), Failure> {
-    let connection = authenticated(connection)?;
+    let connection = authenticated(connection).await?;
     stream(args.ticket, args.whole, &connection, output).await?;
     Ok(())
 }

@@ -1,12 +1,13 @@
 //! `ticket new`, `ticket list`, `ticket show`, `say`: tickets and what is said in them.
 
 use deskhand_proto::tickets::v1::{
-    CreateTicketRequest, GetTicketRequest, GetTicketResponse, ListMessagesRequest, ListTicketsRequest, Message,
-    MessageVisibility, PostMessageRequest, Ticket, TicketCategory, TicketPriority,
+    CreateTicketRequest, GetTicketRequest, GetTicketResponse, ListMessagesRequest, ListTicketsRequest,
+    ListTicketsResponse, Message, MessageVisibility, PostMessageRequest, Ticket, TicketCategory, TicketPriority,
 };
 use uuid::Uuid;
 
 use super::account::authenticated;
+use super::pages::{self, Page};
 use crate::cli;
 use crate::connection::{Connection, new_request_id};
 use crate::failure::Failure;
@@ -19,7 +20,7 @@ const LARGEST_PAGE: i32 = 100;
 const NEWEST: usize = 20;
 
 pub(crate) async fn run(command: cli::Ticket, connection: &Connection, output: &mut Output) -> Result<(), Failure> {
-    let connection = &authenticated(connection)?;
+    let connection = &authenticated(connection).await?;
     match command {
         cli::Ticket::New(args) => new(args, connection, output).await,
         cli::Ticket::List(args) => list(args, connection, output).await,
@@ -28,7 +29,7 @@ pub(crate) async fn run(command: cli::Ticket, connection: &Connection, output: &
 }
 
 pub(crate) async fn say(args: cli::Say, connection: &Connection, output: &mut Output) -> Result<(), Failure> {
-    let connection = authenticated(connection)?;
+    let connection = authenticated(connection).await?;
     let visibility = if args.internal {
         MessageVisibility::Internal
     } else {
@@ -88,33 +89,27 @@ async fn new(args: cli::NewTicket, connection: &Connection, output: &mut Output)
     Ok(())
 }
 
-async fn list(args: cli::ListTickets, connection: &Connection, output: &mut Output) -> Result<(), Failure> {
-    let mut page_token = args.page_token;
-    loop {
-        let request = ListTicketsRequest {
-            page_size: args.page_size,
-            page_token,
-        };
-        let page = connection
+async fn list(page: cli::Paging, connection: &Connection, output: &mut Output) -> Result<(), Failure> {
+    pages::show(page, output, async |page_size, page_token| {
+        let request = ListTicketsRequest { page_size, page_token };
+        connection
             .call(request, async |request| {
                 connection.tickets().list_tickets(request).await
             })
-            .await?;
-        if output.is_json() {
-            output.document("deskhand.tickets.v1.ListTicketsResponse", &page)?;
-        } else {
-            for ticket in &page.tickets {
-                output.line(&row(ticket))?;
-            }
-        }
-        if page.next_page_token.is_empty() {
-            return Ok(());
-        }
-        if !args.all {
-            output.note(&format!("more with: --page-token {}", page.next_page_token));
-            return Ok(());
-        }
-        page_token = page.next_page_token;
+            .await
+    })
+    .await
+}
+
+impl Page for ListTicketsResponse {
+    const NAME: &'static str = "deskhand.tickets.v1.ListTicketsResponse";
+
+    fn next_page_token(&self) -> &str {
+        &self.next_page_token
+    }
+
+    fn rows(&self) -> Vec<String> {
+        self.tickets.iter().map(row).collect()
     }
 }
 

@@ -7,6 +7,7 @@
 //! postgres/         the cluster
 //! secret, keys/     ticket-service's
 //! logs/             a file for each child
+//! mail/             mail that ticket-service would send, a file each
 //! admin.json        the throw-away admin
 //! run.json          while it runs: addresses, database, admin, process ids
 //! launcher.lock     one launcher at a time

@@ -1,6 +1,7 @@
 //! The parts of a system: where they listen, and what each is told. A part gets the secrets that it needs, no others.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use super::addresses::Reserved;
 use super::admin::Admin;
@@ -21,6 +22,7 @@ pub(crate) struct Parts<'a> {
     args: &'a Args,
     home: &'a Home,
     ticket_service: Reserved,
+    ticket_ops: Reserved,
     assistant_service: Reserved,
     /// `None`: a real provider answers.
     groq_sim: Option<Reserved>,
@@ -37,6 +39,7 @@ impl<'a> Parts<'a> {
             args,
             home,
             ticket_service: Reserved::take(args.ticket_service_addr, "TICKET_SERVICE_ADDR")?,
+            ticket_ops: Reserved::take(args.ticket_ops_addr, "TICKET_OPS_ADDR")?,
             assistant_service: Reserved::take(args.assistant_service_addr, "ASSISTANT_SERVICE_ADDR")?,
             groq_sim,
         })
@@ -45,6 +48,10 @@ impl<'a> Parts<'a> {
     /// Where clients find each; the simulator's is `None` where a real provider answers.
     pub(crate) fn ticket_service(&self) -> SocketAddr {
         self.ticket_service.dial()
+    }
+
+    pub(crate) fn ticket_ops(&self) -> SocketAddr {
+        self.ticket_ops.dial()
     }
 
     pub(crate) fn assistant_service(&self) -> SocketAddr {
@@ -100,6 +107,7 @@ impl<'a> Parts<'a> {
         }
         self.assistant_service.release();
         self.ticket_service.release();
+        self.ticket_ops.release();
         let mut assistant_service = vec![
             (
                 "ASSISTANT_SERVICE_ADDR",
@@ -121,10 +129,18 @@ impl<'a> Parts<'a> {
         plans
     }
 
+    /// Where mail is written; `None` where its folder, or another mailer, was set.
+    pub(crate) fn mail_dir(&self) -> Option<PathBuf> {
+        let is_set = |variable| std::env::var_os(variable).is_some_and(|value| !value.is_empty());
+        let is_file = std::env::var_os("MAILER").is_none_or(|mailer| mailer.is_empty() || mailer == "file");
+        (is_file && !is_set("MAIL_DIR")).then(|| self.home.join("mail"))
+    }
+
     fn ticket_service_environment(&self, database: &Database) -> Environment {
         let mut environment = database.environment();
         environment.extend([
             ("TICKET_SERVICE_ADDR", Some(self.ticket_service.address().to_string())),
+            ("TICKET_OPS_ADDR", Some(self.ticket_ops.address().to_string())),
             ("ASSISTANT_URL", Some(format!("http://{}", self.assistant_service()))),
             (
                 "DESKHAND_SECRET_FILE",
@@ -133,6 +149,13 @@ impl<'a> Parts<'a> {
             ("SIGNING_KEYS_DIR", Some(self.home.join("keys").display().to_string())),
             ("GROQ_API_KEY", None),
         ]);
+        // Mail is for reading here, unless it was said what becomes of it.
+        if std::env::var_os("MAILER").is_none_or(|mailer| mailer.is_empty()) {
+            environment.push(("MAILER", Some("file".to_owned())));
+        }
+        if let Some(folder) = self.mail_dir() {
+            environment.push(("MAIL_DIR", Some(folder.display().to_string())));
+        }
         environment
     }
 }

@@ -16,6 +16,8 @@ const NAME: &str = "run.json";
 #[derive(Serialize)]
 pub(crate) struct RunFile<'a> {
     pub(crate) ticket_service: SocketAddr,
+    /// Of its listener for machines.
+    pub(crate) ticket_ops: SocketAddr,
     pub(crate) assistant_service: SocketAddr,
     /// `null` when a real provider answers.
     pub(crate) groq_sim: Option<SocketAddr>,

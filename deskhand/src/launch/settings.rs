@@ -26,6 +26,15 @@ pub(crate) struct Args {
     )]
     pub(crate) ticket_service_addr: SocketAddr,
 
+    /// Where ticket-service listens for machines that look after it.
+    #[arg(
+        long,
+        env = "TICKET_OPS_ADDR",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:9101"
+    )]
+    pub(crate) ticket_ops_addr: SocketAddr,
+
     /// Where assistant-service listens.
     #[arg(
         long,

@@ -118,6 +118,7 @@ impl<'a> System<'a> {
         let groq_base_url = self.parts.groq_base_url();
         let run_file = RunFile {
             ticket_service: self.parts.ticket_service(),
+            ticket_ops: self.parts.ticket_ops(),
             assistant_service: self.parts.assistant_service(),
             groq_sim: self.parts.groq_sim(),
             groq_base_url: &groq_base_url,
@@ -133,6 +134,10 @@ impl<'a> System<'a> {
             TICKET_SERVICE,
             format_args!("{}  (gRPC, reflection on)", run_file.ticket_service),
         );
+        screen.fact(
+            "",
+            format_args!("http://{}  (/readyz, /.well-known/jwks.json)", run_file.ticket_ops),
+        );
         screen.fact(ASSISTANT_SERVICE, run_file.assistant_service);
         match run_file.groq_sim {
             Some(address) => screen.fact(GROQ_SIM, format_args!("http://{address}")),
@@ -144,6 +149,9 @@ impl<'a> System<'a> {
         }
         if database.cluster.is_some() {
             screen.fact("psql", format_args!("psql {}", quote(run_file.database_url)));
+        }
+        if self.parts.mail_dir().is_some() {
+            screen.fact("mail", self.home.shown().join("mail").display());
         }
         screen.fact("logs", self.home.shown().join("logs").display());
         screen.commands(&self.commands());

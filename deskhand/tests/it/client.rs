@@ -1,7 +1,8 @@
 //! Runs the binary as a user does: in a folder, with a configuration directory and an environment of its own.
 
+use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
@@ -41,6 +42,36 @@ impl Client {
 
     pub(crate) fn home(&self) -> &Path {
         self.home.path()
+    }
+
+    /// The folder of its sessions.
+    pub(crate) fn sessions(&self) -> PathBuf {
+        self.home().join(".config/deskhand")
+    }
+
+    /// The file of the session at its server.
+    pub(crate) fn session_file(&self) -> PathBuf {
+        self.sessions().join(format!("session-{}.json", self.server))
+    }
+
+    /// Changes what the session's file says.
+    pub(crate) fn edit_session(&self, edit: impl FnOnce(&mut Value)) {
+        let mut session: Value = serde_json::from_slice(&fs::read(self.session_file()).unwrap()).unwrap();
+        edit(&mut session);
+        fs::write(self.session_file(), session.to_string()).unwrap();
+    }
+
+    /// Makes the session's access token look as if it ended so many seconds from now.
+    pub(crate) fn let_token_end_in(&self, seconds: i64) {
+        let end = time::OffsetDateTime::now_utc() + time::Duration::seconds(seconds);
+        let end = end.format(&time::format_description::well_known::Rfc3339).unwrap();
+        self.edit_session(|session| session["access_token_expire_time"] = end.into());
+    }
+
+    /// Logs in, with the password on standard input.
+    pub(crate) fn log_in(&self, email: &str, password: &str) {
+        let done = self.run_with_input(&["login", "--email", email, "--password-stdin"], password);
+        assert_eq!(done.code, 0, "{done:?}");
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {

@@ -1,6 +1,8 @@
 //! `deskhand run` when all goes well, and when it is ended.
 
 use std::fs;
+use std::io::{self, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::time::Instant;
 
@@ -49,6 +51,7 @@ fn everything_starts_stops_and_starts_again() {
             .starts_with("postgres:///deskhand?host=/")
     );
     block_on(log_in_as_admin(&run_file));
+    assert_eq!(get(&run_file, "/readyz"), "ok");
 
     let said = launcher.said();
     let ticket_service = run_file["ticket_service"].as_str().unwrap();
@@ -57,6 +60,7 @@ fn everything_starts_stops_and_starts_again() {
         "-- demo",
         "grpcurl -plaintext",
         ticket_service,
+        run_file["ticket_ops"].as_str().unwrap(),
         run_file["admin"]["email"].as_str().unwrap(),
         run_file["admin"]["password"].as_str().unwrap(),
     ] {
@@ -167,6 +171,21 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
         .build()
         .unwrap()
         .block_on(future)
+}
+
+/// What the listener for machines answers, with 200 OK.
+fn get(run_file: &Value, path: &str) -> String {
+    let address = run_file["ticket_ops"].as_str().unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let answer = io::read_to_string(stream).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    body.trim_end().to_owned()
 }
 
 async fn health(run_file: &Value, part: &str) -> tonic_health::pb::HealthCheckResponse {

@@ -15,7 +15,12 @@ use crate::launch_support::{Launcher, command, folder, home, kill, pids, runs, w
 fn an_address_in_use_is_named() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    for variable in ["TICKET_SERVICE_ADDR", "ASSISTANT_SERVICE_ADDR", "GROQ_SIM_ADDR"] {
+    for variable in [
+        "TICKET_SERVICE_ADDR",
+        "TICKET_OPS_ADDR",
+        "ASSISTANT_SERVICE_ADDR",
+        "GROQ_SIM_ADDR",
+    ] {
         let folder = folder();
         let mut command = command(Path::new(env!("CARGO_BIN_EXE_deskhand")), folder.path());
         command.env(variable, &address);

@@ -41,7 +41,12 @@ pub(crate) fn command(program: &Path, folder: &Path) -> Command {
         .current_dir(folder)
         .env("DESKHAND_HOME", home(folder))
         .stdin(Stdio::null());
-    for name in ["TICKET_SERVICE_ADDR", "ASSISTANT_SERVICE_ADDR", "GROQ_SIM_ADDR"] {
+    for name in [
+        "TICKET_SERVICE_ADDR",
+        "TICKET_OPS_ADDR",
+        "ASSISTANT_SERVICE_ADDR",
+        "GROQ_SIM_ADDR",
+    ] {
         command.env(name, "127.0.0.1:0");
     }
     for name in [

@@ -1,12 +1,16 @@
 //! The real binary, against a real system and, for what a real one never does, against a scripted server.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are tests too")]
 
+mod accounts;
 mod cli;
 mod client;
+mod farewell;
 mod launch;
 mod launch_failures;
 mod launch_support;
+mod people;
 mod readme;
+mod renewal;
 mod scripted;
 mod stream;
 mod system;

@@ -225,6 +225,9 @@ fn a_change_is_repeated_once_with_the_same_request_id() {
         (&new as &[&str], "CreateTicket"),
         (&["say", TICKET, "hello"], "PostMessage"),
         (REPLY, "StreamReply"),
+        (&["admin", "role", TICKET, "agent"], "SetUserRole"),
+        (&["admin", "disable", TICKET], "DisableUser"),
+        (&["admin", "enable", TICKET], "EnableUser"),
     ] {
         let refusals = vec![Status::unavailable("Draining.")];
         let stream = vec![started(), delta(1, 0, "a"), completed("a")];
@@ -298,6 +301,12 @@ fn nothing_else_is_repeated() {
         (&["ticket", "show", TICKET] as &[&str], Status::unavailable("")),
         (&["ticket", "list"], Status::unavailable("")),
         (&["whoami"], Status::unavailable("")),
+        (&["sessions", "revoke", "others"], Status::unavailable("")),
+        (
+            &["reset-password", "request", "--email", "a@b"],
+            Status::unavailable(""),
+        ),
+        (&["admin", "users"], Status::unavailable("")),
         (&["say", TICKET, "hello"], Status::resource_exhausted("Too many.")),
         (&["say", TICKET, "hello"], Status::internal("Ours.")),
     ] {

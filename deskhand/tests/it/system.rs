@@ -1,6 +1,7 @@
 //! A whole system, as `deskhand run` starts it, for tests of what talks to it.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::panicking;
 
@@ -8,7 +9,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::launch_support::{Launcher, folder, home};
+use crate::launch_support::{Launcher, command, folder, home};
 
 /// A running system. It ends when the last test that holds it does.
 pub(crate) struct System {
@@ -26,7 +27,11 @@ impl System {
             return running;
         }
         let folder = folder();
-        let mut launcher = Launcher::start(folder.path());
+        let mut command = command(Path::new(env!("CARGO_BIN_EXE_deskhand")), folder.path());
+        // All tests call from one address, and some guess wrong on purpose.
+        command.env("LOGIN_FAILURES_PER_ADDRESS", "0");
+        command.env_remove("MAILER").env_remove("MAIL_DIR");
+        let mut launcher = Launcher::spawn(command, folder.path());
         let run_file = launcher.ready();
         let started = Arc::new(Self {
             launcher,
@@ -40,6 +45,19 @@ impl System {
     /// Its folder, as `DESKHAND_HOME` names it.
     pub(crate) fn home(&self) -> PathBuf {
         home(self.folder.path())
+    }
+
+    /// E-mail address and password of the throw-away admin.
+    pub(crate) fn admin(&self) -> (&str, &str) {
+        let admin = &self.run_file["admin"];
+        (admin["email"].as_str().unwrap(), admin["password"].as_str().unwrap())
+    }
+
+    /// The mails to an address so far, as their files have them.
+    pub(crate) fn mails_to(&self, email: &str) -> Vec<String> {
+        let files = fs::read_dir(self.home().join("mail")).unwrap();
+        let mails = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap_or_default());
+        mails.filter(|mail| mail.contains(&format!("<{email}>"))).collect()
     }
 
     /// `host:port` of ticket-service.

@@ -14,7 +14,9 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, tcgetattr};
 
 use crate::client::Client;
-use crate::scripted::{Script, Scripted, Step, TICKET, TOKEN, answer, completed, delta, started};
+use crate::scripted::{
+    NEW_PASSWORD, RESET_TOKEN, Script, Scripted, Step, TICKET, TOKEN, answer, completed, delta, started,
+};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -122,10 +124,13 @@ fn what_others_wrote_cannot_steer_the_terminal() {
         &["ticket", "show", TICKET],
         &["ticket", "show", TICKET, "--json"],
         &["reply", TICKET],
+        &["sessions"],
+        &["sessions", "--json"],
     ] {
         let (code, shown) = shown(&server, arguments, &[("NO_COLOR", "1")]);
         assert_eq!(code, 0, "{arguments:?}: {shown:?}");
-        assert!(shown.contains("]0;owned"), "{arguments:?}: {shown:?}");
+        let named = if arguments[0] == "sessions" { "[2J" } else { "]0;owned" };
+        assert!(shown.contains(named), "{arguments:?}: {shown:?}");
         let obeyed = |c: char| c == '\u{202e}' || (c.is_control() && !matches!(c, '\n' | '\r'));
         assert!(!shown.contains(obeyed), "{arguments:?}: {shown:?}");
     }
@@ -182,6 +187,33 @@ fn passwords_are_asked_for_and_not_shown() {
     assert_eq!(code, 0, "{shown:?}");
     assert!(!shown.contains("correct") && !shown.contains(TOKEN), "{shown:?}");
     assert_eq!(client.expect(&["token"]), TOKEN);
+}
+
+#[test]
+fn a_new_password_is_asked_for_with_what_allows_it() {
+    let server = Scripted::start(Script::default());
+    let client = Client::with_token(&server.address, TOKEN);
+    for (arguments, first, method) in [
+        (&["passwd"] as &[&str], "Current password: ", "ChangePassword"),
+        (&["reset-password", "confirm"], "Token: ", "ResetPassword"),
+    ] {
+        let mut terminal = Terminal::start(&client, arguments, &[]);
+        for (question, answer) in [
+            (first, RESET_TOKEN),
+            ("New password: ", NEW_PASSWORD),
+            ("The same again: ", NEW_PASSWORD),
+        ] {
+            terminal.wait_for(question);
+            terminal.type_in(&format!("{answer}\r"));
+        }
+        let (code, shown) = terminal.finish();
+        assert_eq!(code, 0, "{shown:?}");
+        assert!(
+            !shown.contains(RESET_TOKEN) && !shown.contains(NEW_PASSWORD),
+            "{shown:?}"
+        );
+        assert_eq!(server.methods().last(), Some(&method));
+    }
 }
 
 #[test]

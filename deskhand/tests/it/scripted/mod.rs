@@ -1,15 +1,15 @@
 //! A server that speaks the contracts and does what it is told: for what a real system never does, or not on command.
 
+mod accounts;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use deskhand_proto::accounts::v1::auth_service_server::{AuthService, AuthServiceServer};
-use deskhand_proto::accounts::v1::{
-    GetMeRequest, GetMeResponse, LogInRequest, LogInResponse, SignUpRequest, SignUpResponse, User,
-};
+use deskhand_proto::accounts::v1::auth_service_server::AuthServiceServer;
+use deskhand_proto::accounts::v1::user_service_server::UserServiceServer;
 use deskhand_proto::replies::v1::reply_event::{Completed, Delta, Event, Started};
 use deskhand_proto::replies::v1::reply_service_server::{ReplyService, ReplyServiceServer};
 use deskhand_proto::replies::v1::{
@@ -24,10 +24,16 @@ use deskhand_proto::tickets::v1::{
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::transport::Server;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use self::accounts::Tokens;
 
 pub(crate) const TICKET: &str = "019a2f3e-7c1b-7d40-8a55-0123456789ab";
 pub(crate) const TOKEN: &str = "scripted-token";
+/// What a password can be reset by, and to.
+pub(crate) const RESET_TOKEN: &str = "scripted-reset";
+pub(crate) const NEW_PASSWORD: &str = "another correct horse";
 
 /// What the server shall do.
 #[derive(Default)]
@@ -40,6 +46,10 @@ pub(crate) struct Script {
     pub(crate) messages: Vec<Message>,
     /// What is in the only page of tickets.
     pub(crate) tickets: Vec<Ticket>,
+    /// Access tokens that are taken for expired.
+    pub(crate) expired: Vec<&'static str>,
+    /// The first refresh is done, but not answered before the test says so.
+    pub(crate) refresh_answer: Option<Receiver<()>>,
 }
 
 /// One thing that a stream does.
@@ -72,6 +82,7 @@ pub(crate) struct Scripted {
 struct State {
     script: Mutex<Script>,
     calls: Mutex<Vec<Call>>,
+    tokens: Mutex<Tokens>,
 }
 
 impl Scripted {
@@ -79,6 +90,7 @@ impl Scripted {
         let state = Arc::new(State {
             script: Mutex::new(script),
             calls: Mutex::default(),
+            tokens: Mutex::default(),
         });
         let (stop, stopped) = oneshot::channel();
         let (tell_address, address) = std::sync::mpsc::channel::<SocketAddr>();
@@ -93,6 +105,7 @@ impl Scripted {
                 tell_address.send(listener.local_addr().unwrap()).unwrap();
                 let server = Server::builder()
                     .add_service(AuthServiceServer::from_arc(Arc::clone(&served)))
+                    .add_service(UserServiceServer::from_arc(Arc::clone(&served)))
                     .add_service(TicketServiceServer::from_arc(Arc::clone(&served)))
                     .add_service(ReplyServiceServer::from_arc(served))
                     .serve_with_incoming(TcpListenerStream::new(listener));
@@ -119,6 +132,19 @@ impl Scripted {
         })
     }
 
+    /// A server that refuses the first calls.
+    pub(crate) fn refusing(refusals: Vec<Status>) -> Self {
+        Self::start(Script {
+            refusals,
+            ..Script::default()
+        })
+    }
+
+    /// The methods called so far.
+    pub(crate) fn methods(&self) -> Vec<&'static str> {
+        self.calls().iter().map(|call| call.method).collect()
+    }
+
     /// The calls so far.
     pub(crate) fn calls(&self) -> Vec<Call> {
         self.state.calls.lock().unwrap().clone()
@@ -134,6 +160,11 @@ impl Drop for Scripted {
             "the scripted server panicked"
         );
     }
+}
+
+/// A refusal as the server makes them.
+pub(crate) fn refusal(code: Code, reason: &str) -> Status {
+    Status::with_error_details(code, "No.", ErrorDetails::with_error_info(reason, "deskhand", []))
 }
 
 pub(crate) fn started() -> Step {
@@ -185,13 +216,17 @@ impl State {
             authorization,
             timeout,
         };
+        let bearer = call.authorization.clone();
         self.calls.lock().unwrap().push(call);
-        let refusals = &mut self.script.lock().unwrap().refusals;
-        if refusals.is_empty() {
-            Ok(())
-        } else {
-            Err(refusals.remove(0))
+        let mut script = self.script.lock().unwrap();
+        if !script.refusals.is_empty() {
+            return Err(script.refusals.remove(0));
         }
+        let token = bearer.as_deref().and_then(|bearer| bearer.strip_prefix("Bearer "));
+        if token.is_some_and(|token| script.expired.contains(&token)) {
+            return Err(refusal(Code::Unauthenticated, "TOKEN_EXPIRED"));
+        }
+        Ok(())
     }
 
     fn ticket() -> Ticket {
@@ -201,43 +236,6 @@ impl State {
             title: "Title".to_owned(),
             ..Ticket::default()
         }
-    }
-}
-
-#[tonic::async_trait]
-impl AuthService for State {
-    async fn sign_up(&self, request: Request<SignUpRequest>) -> Result<Response<SignUpResponse>, Status> {
-        self.admit("SignUp", &request, "")?;
-        let user = User {
-            email: request.into_inner().email,
-            ..User::default()
-        };
-        Ok(Response::new(SignUpResponse { user: Some(user) }))
-    }
-
-    async fn log_in(&self, request: Request<LogInRequest>) -> Result<Response<LogInResponse>, Status> {
-        self.admit("LogIn", &request, "")?;
-        let user = User {
-            email: request.into_inner().email,
-            ..User::default()
-        };
-        let access_token_expire_time = Some(prost_types::Timestamp {
-            seconds: 4_000_000_000,
-            nanos: 0,
-        });
-        let access_token = TOKEN.to_owned();
-        Ok(Response::new(LogInResponse {
-            access_token,
-            access_token_expire_time,
-            user: Some(user),
-        }))
-    }
-
-    async fn get_me(&self, request: Request<GetMeRequest>) -> Result<Response<GetMeResponse>, Status> {
-        self.admit("GetMe", &request, "")?;
-        Ok(Response::new(GetMeResponse {
-            user: Some(User::default()),
-        }))
     }
 }
 

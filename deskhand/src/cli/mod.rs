@@ -1,11 +1,19 @@
 //! What can be typed: commands, flags, and the text of `--help`.
 
+mod account;
+mod admin;
+mod ticket;
+
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use deskhand_proto::tickets::v1::{TicketCategory, TicketPriority};
+use clap::{Args, Parser, Subcommand};
 use uuid::Uuid;
 
+pub(crate) use self::account::{
+    ChangePassword, ConfirmReset, LogIn, LogOut, RequestReset, ResetPassword, Revoke, Sessions, SessionsCommand, SignUp,
+};
+pub(crate) use self::admin::{Admin, Audit, SetRole, User, Users};
+pub(crate) use self::ticket::{NewTicket, Reply, Say, ShowTicket, Ticket};
 use crate::launch;
 
 const AFTER_HELP: &str = "\
@@ -13,7 +21,7 @@ Environment:
   TICKET_SERVICE_ADDR  the server, as --server
   DESKHAND_HOME        folder of a running system's run.json, looked at instead of .deskhand/
   DESKHAND_PASSWORD    the password of `signup` and `login`
-  DESKHAND_TOKEN       an access token to use instead of the stored session
+  DESKHAND_TOKEN       an access token to use instead of the stored session; it is not renewed
   XDG_CONFIG_HOME      sessions are kept in its folder deskhand/ (default ~/.config)
   NO_COLOR             no colour
 
@@ -74,10 +82,19 @@ pub(crate) enum Client {
     Signup(SignUp),
     /// Log in, and keep the session for later commands.
     Login(LogIn),
+    /// End the session, at the server and here.
+    Logout(LogOut),
     /// Show whose session it is.
     Whoami,
-    /// Print the session's access token, for other programs.
+    /// Print an access token that holds for a while, for other programs.
     Token,
+    /// Set a new password; all other sessions end.
+    Passwd(ChangePassword),
+    /// Set a new password where the old one is forgotten.
+    #[command(subcommand)]
+    ResetPassword(ResetPassword),
+    /// List and end one's own sessions.
+    Sessions(Sessions),
     /// Open, list and show tickets.
     #[command(subcommand)]
     Ticket(Ticket),
@@ -85,71 +102,18 @@ pub(crate) enum Client {
     Say(Say),
     /// Ask the assistant to answer a ticket, and show the answer as it is written.
     Reply(Reply),
+    /// Manage accounts, as an admin.
+    #[command(subcommand)]
+    Admin(Admin),
+    /// Print the keys that verify access tokens, as a JSON Web Key Set.
+    Jwks,
     /// Play the whole path as a new customer: sign-up, log-in, ticket, message, streamed answer, and check what was kept.
     Demo,
 }
 
+/// Which part of a list.
 #[derive(Args)]
-pub(crate) struct SignUp {
-    /// The account's e-mail address.
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) email: String,
-    /// What other people see.
-    #[arg(long)]
-    pub(crate) name: String,
-    #[command(flatten)]
-    pub(crate) password: Password,
-}
-
-#[derive(Args)]
-pub(crate) struct LogIn {
-    /// The account's e-mail address.
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) email: String,
-    #[command(flatten)]
-    pub(crate) password: Password,
-}
-
-#[derive(Args)]
-pub(crate) struct Password {
-    /// Read the password from standard input, up to the first line break.
-    ///
-    /// Otherwise it is DESKHAND_PASSWORD, or asked for on the terminal.
-    #[arg(long = "password-stdin")]
-    pub(crate) from_stdin: bool,
-}
-
-#[derive(Subcommand)]
-pub(crate) enum Ticket {
-    /// Open a ticket; prints its id.
-    New(NewTicket),
-    /// List tickets, newest first.
-    List(ListTickets),
-    /// Show a ticket and its newest messages.
-    Show(ShowTicket),
-}
-
-#[derive(Args)]
-pub(crate) struct NewTicket {
-    /// What it is about, in one line.
-    #[arg(long)]
-    pub(crate) title: String,
-    /// What happened; `-` reads it from standard input.
-    #[arg(long)]
-    pub(crate) description: String,
-    /// Picks the assistant's prompt.
-    #[arg(long)]
-    pub(crate) category: Option<Category>,
-    /// How urgent it is; for agents and admins.
-    #[arg(long)]
-    pub(crate) priority: Option<Priority>,
-    /// A tag; may be given several times.
-    #[arg(long = "tag", value_name = "TAG")]
-    pub(crate) tags: Vec<String>,
-}
-
-#[derive(Args)]
-pub(crate) struct ListTickets {
+pub(crate) struct Paging {
     /// How many at once; the server decides when not given.
     #[arg(
         long,
@@ -167,79 +131,9 @@ pub(crate) struct ListTickets {
     pub(crate) all: bool,
 }
 
-#[derive(Args)]
-pub(crate) struct ShowTicket {
-    /// The ticket's id.
-    #[arg(value_parser = parse_id)]
-    pub(crate) id: Uuid,
-    /// All messages, not just the newest.
-    #[arg(long)]
-    pub(crate) all: bool,
-}
-
-#[derive(Args)]
-pub(crate) struct Say {
-    /// The ticket's id.
-    #[arg(value_parser = parse_id)]
-    pub(crate) ticket: Uuid,
-    /// The message; `-` reads it from standard input.
-    pub(crate) text: String,
-    /// Only for agents and admins to read.
-    #[arg(long)]
-    pub(crate) internal: bool,
-}
-
-#[derive(Args)]
-pub(crate) struct Reply {
-    /// The ticket's id.
-    #[arg(value_parser = parse_id)]
-    pub(crate) ticket: Uuid,
-    /// Write nothing before the answer is whole.
-    #[arg(long)]
-    pub(crate) whole: bool,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum Category {
-    General,
-    Billing,
-    Technical,
-    Account,
-}
-
-impl From<Category> for TicketCategory {
-    fn from(category: Category) -> Self {
-        match category {
-            Category::General => Self::General,
-            Category::Billing => Self::Billing,
-            Category::Technical => Self::Technical,
-            Category::Account => Self::Account,
-        }
-    }
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum Priority {
-    Low,
-    Normal,
-    High,
-    Urgent,
-}
-
-impl From<Priority> for TicketPriority {
-    fn from(priority: Priority) -> Self {
-        match priority {
-            Priority::Low => Self::Low,
-            Priority::Normal => Self::Normal,
-            Priority::High => Self::High,
-            Priority::Urgent => Self::Urgent,
-        }
-    }
-}
-
 fn parse_id(text: &str) -> Result<Uuid, String> {
     text.parse()
-        .map_err(|_| "a ticket is named by its UUID, such as 019a2f3e-7c1b-7d40-8a55-0123456789ab".to_owned())
+        .map_err(|_| "an id is a UUID, such as 019a2f3e-7c1b-7d40-8a55-0123456789ab".to_owned())
 }
 
 /// A number and a unit: `ms`, `s` (also when none is given) or `m`.
@@ -296,15 +190,36 @@ mod tests {
     }
 
     #[test]
+    fn sessions_are_listed_unless_something_else_is_asked_for() {
+        let parse = |arguments: &[&str]| {
+            let cli = Cli::try_parse_from([&["deskhand", "sessions"], arguments].concat()).unwrap();
+            let Command::Client(Client::Sessions(sessions)) = cli.command else {
+                panic!("another command")
+            };
+            (cli.global.json, sessions)
+        };
+        let (_, list) = parse(&["--all"]);
+        assert!(list.page.all && list.command.is_none());
+        let (json, revoke) = parse(&["--json", "revoke", "others"]);
+        assert!(json && matches!(revoke.command, Some(SessionsCommand::Revoke(Revoke { which })) if which == "others"));
+    }
+
+    #[test]
     fn a_password_is_never_an_argument() {
-        for arguments in [["--password", "secret"], ["--token", "secret"]] {
-            let line = ["deskhand", "login", "--email", "a@b"].into_iter().chain(arguments);
-            assert!(Cli::try_parse_from(line).is_err());
+        for command in [
+            &["login", "--email", "a@b"] as &[&str],
+            &["passwd"],
+            &["reset-password", "confirm"],
+        ] {
+            assert!(Cli::try_parse_from([&["deskhand"], command].concat()).is_ok());
+            for arguments in [["--password", "secret"], ["--token", "secret"]] {
+                assert!(Cli::try_parse_from([&["deskhand"], command, &arguments].concat()).is_err());
+            }
         }
     }
 
     #[test]
-    fn tickets_are_named_by_uuid() {
+    fn ids_are_uuids() {
         assert!(parse_id("12").unwrap_err().contains("UUID"));
         assert!(parse_id("019A2F3E-7C1B-7D40-8A55-0123456789AB").is_ok());
     }
