@@ -1,0 +1,140 @@
+//! A ticket-service of a release build, on a throw-away PostgreSQL.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use deskhand_proto::accounts::v1::auth_service_client::AuthServiceClient;
+use deskhand_proto::accounts::v1::{LogInRequest, LogInResponse, SignUpRequest};
+use local_postgres::Cluster;
+use local_postgres::process::{OnParentDeath, spawn_tied};
+use tempfile::TempDir;
+use tonic::Status;
+use tonic::transport::Channel;
+
+pub(crate) const PASSWORD: &str = "correct horse battery";
+/// Accounts of the desk, `user0@example.com` and so on, all with that password.
+pub(crate) const USERS: usize = 2000;
+
+const DATABASE: &str = "bench";
+const READY_WITHIN: Duration = Duration::from_secs(30);
+
+/// The service and what it needs; stopped when dropped.
+pub(crate) struct Desk {
+    service: Child,
+    address: SocketAddr,
+    cluster: Cluster,
+    _state: TempDir,
+}
+
+impl Desk {
+    /// Starts it, with accounts.
+    pub(crate) async fn open() -> anyhow::Result<Self> {
+        let program = beside_this_program("ticket-service")?;
+        let cluster = local_postgres::throwaway()?;
+        cluster.create_database(DATABASE)?;
+        let state = tempfile::tempdir()?;
+        let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let command = |word: &str| {
+            let mut command = Command::new(&program);
+            command
+                .arg(word)
+                .env_clear()
+                .env("DATABASE_URL", cluster.url(DATABASE))
+                .env("TICKET_SERVICE_ADDR", address.to_string())
+                .env("TICKET_OPS_ADDR", "127.0.0.1:0")
+                .env("DESKHAND_SECRET_FILE", state.path().join("secret"))
+                .env("SIGNING_KEYS_DIR", state.path().join("keys"))
+                .env("LOGIN_FAILURES_PER_ADDRESS", "0")
+                .env("RUST_LOG", "warn");
+            command
+        };
+        ensure!(
+            command("migrate").status()?.success(),
+            "the database could not be migrated"
+        );
+        let service = spawn_tied(command("serve"), OnParentDeath::Kill)?;
+        let began = Instant::now();
+        while !command("health").output()?.status.success() {
+            ensure!(began.elapsed() < READY_WITHIN, "ticket-service does not become healthy");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let desk = Self {
+            service,
+            address,
+            cluster,
+            _state: state,
+        };
+        desk.fill().await?;
+        Ok(desk)
+    }
+
+    /// One account is made as anyone makes it; the others share its hash.
+    async fn fill(&self) -> anyhow::Result<()> {
+        let first = SignUpRequest {
+            email: "first@example.com".to_owned(),
+            password: PASSWORD.to_owned(),
+            display_name: "First".to_owned(),
+        };
+        self.client().await?.sign_up(first).await?;
+        self.execute(&format!(
+            "INSERT INTO users (id, email, display_name, password_hash, role)
+             SELECT gen_random_uuid(), 'user' || n || '@example.com', 'User', password_hash, role
+             FROM users, generate_series(0, {USERS} - 1) n"
+        ))
+    }
+
+    pub(crate) fn execute(&self, sql: &str) -> anyhow::Result<()> {
+        Ok(self.cluster.execute(DATABASE, sql)?)
+    }
+
+    /// A client with a connection of its own.
+    pub(crate) async fn client(&self) -> anyhow::Result<AuthServiceClient<Channel>> {
+        Ok(AuthServiceClient::connect(format!("http://{}", self.address)).await?)
+    }
+
+    /// Memory that the service has in use, and the most it ever had, in KiB.
+    pub(crate) fn resident_kib(&self) -> anyhow::Result<(u64, u64)> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.service.id()))?;
+        let field = |name: &str| {
+            let line = status
+                .lines()
+                .find_map(|line| line.strip_prefix(name))
+                .with_context(|| name.to_owned())?;
+            Ok::<u64, anyhow::Error>(line.trim().trim_end_matches("kB").trim().parse()?)
+        };
+        Ok((field("VmRSS:")?, field("VmHWM:")?))
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        let _ = self.service.kill();
+        let _ = self.service.wait();
+    }
+}
+
+/// Logs in.
+pub(crate) async fn log_in(
+    client: &mut AuthServiceClient<Channel>,
+    email: String,
+    password: &str,
+) -> Result<LogInResponse, Status> {
+    let request = LogInRequest {
+        email,
+        password: password.to_owned(),
+    };
+    client.log_in(request).await.map(tonic::Response::into_inner)
+}
+
+fn beside_this_program(name: &str) -> anyhow::Result<PathBuf> {
+    let path = std::env::current_exe()?.with_file_name(name);
+    ensure!(
+        path.exists(),
+        "{} is missing: `cargo build --release -p {name}`",
+        path.display()
+    );
+    Ok(path)
+}

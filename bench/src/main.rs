@@ -1,0 +1,39 @@
+//! Measures Deskhand's services against yardsticks in the same run. README.md says how to read the tables.
+#![expect(clippy::print_stdout, reason = "a program for the command line")]
+
+mod argon2_slots;
+mod desk;
+mod login_times;
+mod table;
+
+use clap::{Parser, ValueEnum};
+
+/// Measures Deskhand's services against yardsticks in the same run.
+#[derive(Parser)]
+struct Args {
+    /// What to measure.
+    scenario: Scenario,
+    /// Seconds for each part of it.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Scenario {
+    /// Failed log-ins: unknown address, disabled account, wrong password.
+    LoginTimes,
+    /// 200 log-ins at once: memory, other calls, rate.
+    Argon2Slots,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let time = std::time::Duration::from_secs(args.seconds);
+    let table = match args.scenario {
+        Scenario::LoginTimes => login_times::run(time).await?,
+        Scenario::Argon2Slots => argon2_slots::run(time).await?,
+    };
+    println!("{table}");
+    Ok(())
+}
