@@ -9,10 +9,14 @@ use anyhow::Context as _;
 use mail_builder::MessageBuilder;
 use mail_builder::headers::address::Address;
 use mail_builder::headers::raw::Raw;
+use mail_builder::mime::MimePart;
 use tokio::io::AsyncWriteExt as _;
 use uuid::Uuid;
 
 use crate::settings;
+
+/// RFC 5322: bytes of a line, without its end.
+const LINE: usize = 998;
 
 /// A mail to one person. Its text holds what only they may know.
 pub(super) struct Mail {
@@ -30,6 +34,11 @@ impl Mail {
     /// As RFC 5322 has it. Names are encoded, line breaks and other controls kept out of the headers.
     fn to_eml(&self, from: &str) -> io::Result<Vec<u8>> {
         let host = from.rsplit_once('@').map_or("localhost", |(_, host)| host);
+        // As it is where it may be: an encoding would break links in two for whoever reads the file.
+        let text = self.text.replace('\n', "\r\n");
+        let is_plain = text.is_ascii() && text.lines().all(|line| line.len() <= LINE);
+        let body = MimePart::new("text/plain", text.as_str());
+        let body = if is_plain { body.transfer_encoding("7bit") } else { body };
         MessageBuilder::new()
             .from(Address::new_address(Some("Deskhand"), from))
             .to(Address::new_address(Some(self.name.as_str()), self.email.as_str()))
@@ -37,7 +46,7 @@ impl Mail {
             .message_id(format!("{}@{host}", self.id))
             // RFC 3834: no machine is to answer.
             .header("Auto-Submitted", Raw::new("auto-generated"))
-            .text_body(self.text.as_str())
+            .body(body)
             .write_to_vec()
     }
 }
@@ -124,7 +133,8 @@ mod tests {
             name: name.to_owned(),
             email: "ann@example.com".to_owned(),
             subject: "A new password",
-            text: "Hello.\n\nhttps://desk.example/reset-password?token=abc\n".to_owned(),
+            text: "Hello.\n\nhttps://desk.example/reset-password?token=AbC-dEfGhIjKlMnOpQrStUvWxYz_0123456789abcdefg\n"
+                .to_owned(),
         }
     }
 
@@ -148,7 +158,7 @@ mod tests {
             "Subject: A new password\r\n",
             "Message-ID: <00000000-0000-0000-0000-000000000000@example.com>\r\n",
             "Auto-Submitted: auto-generated\r\n",
-            "https://desk.example/reset-password?token=abc",
+            "https://desk.example/reset-password?token=AbC-dEfGhIjKlMnOpQrStUvWxYz_0123456789abcdefg",
         ] {
             assert!(
                 eml.replace("From: Deskhand", "From: \"Deskhand\"")
@@ -156,6 +166,14 @@ mod tests {
                     .contains(line),
                 "{line} in {eml}"
             );
+        }
+    }
+
+    #[test]
+    fn a_text_that_needs_it_is_encoded() {
+        for text in ["Grüße".to_owned(), "x".repeat(2000)] {
+            let eml = String::from_utf8(Mail { text, ..mail("Ann") }.to_eml("desk@example.com").unwrap()).unwrap();
+            assert!(eml.is_ascii() && eml.lines().all(|line| line.len() <= LINE), "{eml}");
         }
     }
 

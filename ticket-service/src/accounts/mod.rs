@@ -49,6 +49,9 @@ pub async fn create_admin(
     let registration = user::Registration::parse(&email, &password, &display_name)
         .map_err(|error| anyhow::anyhow!("{}", tonic::Status::from(error).message()))?;
     let passwords = password::Passwords::new(&settings.passwords)?;
+    passwords
+        .long_enough(&registration.password)
+        .map_err(|wrong| anyhow::anyhow!("password: {wrong}"))?;
     let hash = passwords.hash(registration.password.clone()).await?;
     store::create_first_admin(&pool, &registration, &hash)
         .await

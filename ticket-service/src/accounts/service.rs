@@ -52,6 +52,7 @@ pub(crate) struct Service {
 impl Service {
     /// Makes a customer account.
     pub(super) async fn sign_up(&self, registration: Registration) -> Result<User> {
+        violations::only("password", self.passwords.long_enough(&registration.password))?;
         let hash = self.passwords.hash(registration.password.clone()).await?;
         store::create(&self.pool, &registration, &hash, Role::Customer).await
     }
@@ -169,6 +170,7 @@ impl Service {
     ) -> Result<()> {
         let user = self.me(caller).await?;
         let new = violations::only("new_password", Password::parse_new(new, &user.email))?;
+        violations::only("new_password", self.passwords.long_enough(&new))?;
         self.throttle.admit(&user.email, client.address).await?;
         let hash = store::password_hash(&self.pool, caller.user).await?;
         if !self

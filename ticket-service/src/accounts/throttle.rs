@@ -18,8 +18,7 @@ use crate::error::{Error, Result};
 use crate::secret::Secret;
 use crate::settings;
 
-/// Of an account. With a quarter of an hour between tries, 96 a day: NIST 800-63B-4 allows 100 in all, ASVS 5.0 asks for a
-/// bound that a lock-out by strangers does not outlive.
+/// Of an account: at most 14 tries in the first quarter of an hour, then 96 a day.
 const LOG_INS: Rule = Rule {
     free: 5,
     first: Duration::from_secs(1),
@@ -129,35 +128,36 @@ impl Throttle {
         }
         // What is refused by what is known already locks and writes nothing. Else each row decides by its newest version, the
         // account's first; where the address's then refuses, which takes tries at the same moment, the account's stays counted:
-        // the safe side.
+        // the safe side. Time is that of the clock, not of the statement's begin: one that waited for a row is later than whoever
+        // it waited for.
         let counted = sqlx::query!(
             r#"WITH before AS (
-                   SELECT (SELECT next_time FROM throttled_accounts WHERE key = $1 AND next_time > now()) AS account_until,
+                   SELECT (SELECT next_time FROM throttled_accounts WHERE key = $1 AND next_time > clock_timestamp()) AS account_until,
                           (SELECT t FROM throttled_addresses a, unnest(a.try_times) t
-                           WHERE a.key = $2 AND t > now() - make_interval(secs => $5) ORDER BY t DESC OFFSET $6::bigint - 1 LIMIT 1)
+                           WHERE a.key = $2 AND t > clock_timestamp() - make_interval(secs => $5) ORDER BY t DESC OFFSET $6::bigint - 1 LIMIT 1)
                           + make_interval(secs => $5) AS address_until
                ), account AS (
                    INSERT INTO throttled_accounts AS a (key, tries, try_time, next_time)
-                   SELECT $1, 1, now(), now() + make_interval(secs => ($3::float8[])[1]) FROM before
+                   SELECT $1, 1, clock_timestamp(), clock_timestamp() + make_interval(secs => ($3::float8[])[1]) FROM before
                    WHERE $1::bytea IS NOT NULL AND account_until IS NULL AND address_until IS NULL
                    ON CONFLICT (key) DO UPDATE SET (tries, try_time, next_time) = (
-                       SELECT tries, now(), now() + make_interval(secs => ($3::float8[])[least(tries, cardinality($3::float8[]))])
-                       FROM (SELECT CASE WHEN a.try_time > now() - make_interval(secs => $4) THEN a.tries + 1 ELSE 1 END AS tries) n)
-                   WHERE a.next_time <= now()
+                       SELECT tries, clock_timestamp(), clock_timestamp() + make_interval(secs => ($3::float8[])[least(tries, cardinality($3::float8[]))])
+                       FROM (SELECT CASE WHEN a.try_time > clock_timestamp() - make_interval(secs => $4) THEN a.tries + 1 ELSE 1 END AS tries) n)
+                   WHERE a.next_time <= clock_timestamp()
                    RETURNING key
                ), address AS (
                    INSERT INTO throttled_addresses AS a (key, try_times, last_time)
-                   SELECT $2, ARRAY[now()], now() FROM before
+                   SELECT $2, ARRAY[clock_timestamp()], clock_timestamp() FROM before
                    WHERE $2::bytea IS NOT NULL AND account_until IS NULL AND address_until IS NULL
                      AND ($1::bytea IS NULL OR EXISTS (SELECT FROM account))
-                   ON CONFLICT (key) DO UPDATE SET last_time = now(), try_times = ARRAY(
-                       SELECT t FROM unnest(a.try_times) t WHERE t > now() - make_interval(secs => $5) ORDER BY t) || now()
-                   WHERE (SELECT count(*) FROM unnest(a.try_times) t WHERE t > now() - make_interval(secs => $5)) < $6
+                   ON CONFLICT (key) DO UPDATE SET last_time = clock_timestamp(), try_times = ARRAY(
+                       SELECT t FROM unnest(a.try_times) t WHERE t > clock_timestamp() - make_interval(secs => $5) ORDER BY t) || clock_timestamp()
+                   WHERE (SELECT count(*) FROM unnest(a.try_times) t WHERE t > clock_timestamp() - make_interval(secs => $5)) < $6
                    RETURNING key
                )
                SELECT ($1::bytea IS NULL OR EXISTS (SELECT FROM account))
                       AND ($2::bytea IS NULL OR EXISTS (SELECT FROM address)) AS "admitted!",
-                      extract(epoch FROM greatest(account_until, address_until) - now())::float8 AS wait
+                      extract(epoch FROM greatest(account_until, address_until) - clock_timestamp())::float8 AS wait
                FROM before"#,
             account,
             address,
@@ -185,10 +185,10 @@ impl Throttle {
     async fn wait(&self, account: Option<Vec<u8>>, address: Option<Vec<u8>>) -> Result<f64> {
         let row = sqlx::query!(
             r#"SELECT extract(epoch FROM greatest(
-                   (SELECT next_time FROM throttled_accounts WHERE key = $1 AND next_time > now()),
+                   (SELECT next_time FROM throttled_accounts WHERE key = $1 AND next_time > clock_timestamp()),
                    (SELECT t FROM throttled_addresses a, unnest(a.try_times) t
-                    WHERE a.key = $2 AND t > now() - make_interval(secs => $3) ORDER BY t DESC OFFSET $4::bigint - 1 LIMIT 1)
-                   + make_interval(secs => $3)) - now())::float8 AS wait"#,
+                    WHERE a.key = $2 AND t > clock_timestamp() - make_interval(secs => $3) ORDER BY t DESC OFFSET $4::bigint - 1 LIMIT 1)
+                   + make_interval(secs => $3)) - clock_timestamp())::float8 AS wait"#,
             account,
             address,
             WINDOW.as_secs_f64(),

@@ -131,6 +131,8 @@ async fn what_cannot_be_signed_up_with() {
         "1234567",
         "1234567\0890",
         "ANN@example.com",
+        "Password123!",
+        "deskhand2026",
         &"x".repeat(257),
         &megabyte,
     ] {
@@ -199,4 +201,49 @@ async fn an_account_outlives_the_process_and_its_tokens_too() {
         .unwrap()
         .into_inner();
     assert_eq!(me.user.unwrap().email, user.email);
+}
+
+#[tokio::test]
+async fn a_desk_may_want_longer_passwords() {
+    let desk = Desk::with(&["--password-min-length", "12"]).await;
+    let short = SignUpRequest {
+        password: "elf zeichen".into(),
+        ..ann()
+    };
+    assert_refused(
+        desk.auth().sign_up(short).await,
+        Code::InvalidArgument,
+        "INVALID_FIELDS",
+        &["password"],
+    );
+    desk.auth().sign_up(ann()).await.unwrap();
+}
+
+#[tokio::test]
+async fn stronger_settings_make_hashes_anew_at_log_in() {
+    let mut desk = Desk::open().await;
+    desk.auth().sign_up(ann()).await.unwrap();
+    desk.stop().await;
+    desk.start(&["--argon2-memory-kib", "20480", "--argon2-passes", "3"])
+        .await;
+    let hash = async || -> String {
+        sqlx::query_scalar("SELECT password_hash FROM users")
+            .fetch_one(&desk.pool)
+            .await
+            .unwrap()
+    };
+    let before = hash().await;
+    desk.auth()
+        .log_in(log_in("ann@example.com", "wrong horse"))
+        .await
+        .unwrap_err();
+    assert_eq!(hash().await, before);
+    for _ in 0..2 {
+        desk.auth().log_in(log_in("ann@example.com", PASSWORD)).await.unwrap();
+        assert!(
+            hash().await.starts_with("$argon2id$v=19$m=20480,t=3,p=1$"),
+            "{}",
+            hash().await
+        );
+    }
 }

@@ -106,6 +106,22 @@ async fn fifty_guesses_at_once_get_no_further_than_fifty_in_a_row() {
 }
 
 #[tokio::test]
+async fn a_few_right_passwords_at_once_are_never_refused() {
+    let desk = desk(USUAL).await;
+    for _ in 0..15 {
+        for answer in join_all((0..4).map(|_| log_in(&desk, ANN, PASSWORD))).await {
+            answer.unwrap();
+        }
+    }
+    assert_eq!(desk.count("SELECT count(*) FROM throttled_accounts").await, 0);
+    assert_eq!(
+        desk.count("SELECT sum(cardinality(try_times)) FROM throttled_addresses")
+            .await,
+        0
+    );
+}
+
+#[tokio::test]
 async fn the_right_password_works_once_the_wait_is_over() {
     let desk = desk(NO_ADDRESS_LIMIT).await;
     for expected in [1_u64, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900] {

@@ -133,7 +133,13 @@ impl Hasher {
     fn hash(&self, password: &Password, memory: &mut Memory) -> Result<String> {
         let (mut salt, mut output) = ([0; SALT_BYTES], [0; OUTPUT_BYTES]);
         aws_lc_rs::rand::fill(&mut salt).map_err(|error| Error::internal("there is no randomness", error))?;
-        self.compute(self.params.clone(), password.0.expose_secret(), &salt, &mut output, memory)?;
+        self.compute(
+            self.params.clone(),
+            password.0.expose_secret(),
+            &salt,
+            &mut output,
+            memory,
+        )?;
         let phc = || -> argon2::password_hash::Result<_> {
             Ok(PasswordHash {
                 algorithm: ARGON2ID_IDENT,
@@ -143,7 +149,9 @@ impl Hasher {
                 hash: Some(Output::new(&output)?),
             })
         };
-        phc().map(|phc| phc.to_string()).map_err(|error| Error::internal("a password's hash cannot be written", error))
+        phc()
+            .map(|phc| phc.to_string())
+            .map_err(|error| Error::internal("a password's hash cannot be written", error))
     }
 
     fn verify(&self, given: &str, phc: &str, memory: &mut Memory) -> Result<bool> {
@@ -235,6 +243,23 @@ mod tests {
         );
         assert!(!passwords.verify(None, Some(hash.clone())).await.unwrap());
         assert!(passwords.verify(None, Some("no hash".into())).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_hash_is_what_others_make_of_it() {
+        use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
+
+        let passwords = Passwords::new(&settings()).unwrap();
+        let params = Params::new(19_456, 2, 1, None).unwrap();
+        let theirs = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let hash = theirs.hash_password(b"correct horse").unwrap().to_string();
+        assert!(verify(&passwords, "correct horse", &hash).await);
+        // Twice, so that the memory is no longer empty.
+        for _ in 0..2 {
+            let hash = passwords.hash(new("correct horse")).await.unwrap();
+            let hash = PasswordHash::new(&hash).unwrap();
+            theirs.verify_password(b"correct horse", &hash).unwrap();
+        }
     }
 
     #[tokio::test]

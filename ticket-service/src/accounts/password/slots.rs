@@ -3,6 +3,7 @@
 //! Threads of the runtime's own would do it, but the allocator keeps a heap for each thread that ever freed 19 MiB, which came
 //! to twelve times the bound; and these step back behind the threads that answer calls, which theirs may not.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -54,33 +55,47 @@ impl Slots {
         let mut idle = Vec::new();
         for _ in 0..count.clamp(1, Semaphore::MAX_PERMITS) {
             let (sender, jobs) = channel();
-            thread::Builder::new().name("password".to_owned()).spawn(move || work(&jobs))?;
+            thread::Builder::new()
+                .name("password".to_owned())
+                .spawn(move || work(&jobs))?;
             idle.push(sender);
         }
-        Ok(Self { free: Arc::new(Semaphore::new(idle.len())), idle: Arc::new(Mutex::new(idle)) })
+        Ok(Self {
+            free: Arc::new(Semaphore::new(idle.len())),
+            idle: Arc::new(Mutex::new(idle)),
+        })
     }
 
     /// Runs `work` in a slot, once one is free. The slot is free again when the work is done, not when the caller leaves.
-    pub(super) async fn run<T: Send + 'static>(&self, work: impl FnOnce(&mut Memory) -> T + Send + 'static) -> Result<T> {
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Memory) -> T + Send + 'static,
+    ) -> Result<T> {
         let free = tokio::time::timeout(PATIENCE, self.free.clone().acquire_owned());
         let permit: OwnedSemaphorePermit = free
             .await
             .map_err(|_| Error::Overloaded)?
             .map_err(|error| Error::internal("the slots are closed", error))?;
-        let lock = |idle: &Mutex<Vec<Sender<Job>>>| idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let thread = lock(&self.idle).ok_or(Error::Internal("a slot has no thread", None))?;
+        let thread = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let thread = thread.ok_or(Error::Internal("a slot has no thread", None))?;
         let (done, result) = oneshot::channel();
         let (idle, again) = (self.idle.clone(), thread.clone());
         let job: Job = Box::new(move |memory| {
             // Whoever left before it began needs no answer.
             if !done.is_closed() {
-                let _ = done.send(work(memory));
+                // The thread outlives a fault of the work; the caller is told by the sender's end.
+                let worked = catch_unwind(AssertUnwindSafe(|| work(memory)));
+                let _ = worked.map(|result| done.send(result));
             }
             idle.lock().unwrap_or_else(PoisonError::into_inner).push(again);
             drop(permit);
         });
-        thread.send(job).map_err(|_| Error::Internal("a slot has ended", None))?;
-        result.await.map_err(|error| Error::internal("hashing a password failed", error))
+        thread
+            .send(job)
+            .map_err(|_| Error::Internal("a slot has ended", None))?;
+        result
+            .await
+            .map_err(|error| Error::internal("hashing a password failed", error))
     }
 }
 
@@ -116,7 +131,11 @@ mod tests {
     #[tokio::test]
     async fn so_many_at_a_time_even_when_callers_leave() {
         let slots = Arc::new(Slots::start(2).unwrap());
-        let (running, most, begun) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (running, most, begun) = (
+            Arc::new(AtomicUsize::new(0)),
+            Arc::new(AtomicUsize::new(0)),
+            Arc::new(AtomicUsize::new(0)),
+        );
         let tasks: Vec<_> = (0..40)
             .map(|n| {
                 let (slots, running, most, begun) = (slots.clone(), running.clone(), most.clone(), begun.clone());
@@ -151,7 +170,8 @@ mod tests {
     #[tokio::test]
     async fn work_that_fails_badly_is_told() {
         let slots = Slots::start(1).unwrap();
-        let failed = slots.run(|_| panic!("on purpose")).await as Result<()>;
-        assert!(failed.is_err());
+        let failed = slots.run(|_| assert!(std::hint::black_box(false), "on purpose")).await;
+        assert!(matches!(failed, Err(Error::Internal(..))));
+        assert_eq!(slots.run(|_| 1).await.unwrap(), 1, "and leaves the slot");
     }
 }

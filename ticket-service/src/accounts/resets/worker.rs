@@ -101,9 +101,9 @@ impl Resets {
     fn mail(&self, due: store::Due, token: &str) -> Mail {
         let link = format!("{}/reset-password?token={token}", self.public_url);
         let text = format!(
-            "Hello,\n\nsomebody asked for a new password for the account of this e-mail address at Deskhand. To set one, open:\n\n\
-             {link}\n\nThe link is good for 30 minutes, once, and only the newest one is. If it was not you, nothing has to be done: \
-             your password stays as it is.\n"
+            "Hello,\n\nsomebody asked for a new password for the account of this e-mail address\nat Deskhand. To set one, open:\n\n\
+             {link}\n\nThe link is good for 30 minutes, once, and only the newest one is. If it was\nnot you, nothing has to be \
+             done: your password stays as it is.\n"
         );
         Mail {
             id: due.id,
