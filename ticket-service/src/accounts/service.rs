@@ -75,18 +75,8 @@ impl Service {
         };
         self.throttle.succeeded(account, client.address).await?;
         self.strengthen(user.id, &hash, password).await?;
-        let granted = retrying(|| async {
-            let mut tx = self.pool.begin().await?;
-            // Nobody disables the account in between, nor changes what it may do.
-            let user = store::lock_in_tx(&mut tx, user.id).await?;
-            if user.disable_time.is_some() {
-                return Err(Error::InvalidCredentials);
-            }
-            let granted = sessions::begin_in_tx(&mut tx, user.id, user.role, &client.user_agent).await?;
-            tx.commit().await?;
-            Ok(granted)
-        })
-        .await?;
+        let begun = retrying(|| sessions::begin(&self.pool, user.id, &client.user_agent)).await?;
+        let granted = begun.ok_or(Error::InvalidCredentials)?;
         Ok((self.credentials(&granted)?, user))
     }
 

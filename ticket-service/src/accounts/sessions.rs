@@ -112,38 +112,57 @@ fn interval(duration: Duration) -> Result<PgInterval> {
     PgInterval::try_from(duration).map_err(|error| Error::internal("a duration cannot be written", error))
 }
 
-/// Begins a session.
-pub(super) async fn begin_in_tx(tx: &mut PgConnection, user: Uuid, role: Role, user_agent: &str) -> Result<Granted> {
-    let caller = Caller {
-        user,
-        role,
-        session: Uuid::now_v7(),
-    };
-    let token = Token::random()?;
-    let (idle, most) = lifetimes(role);
+/// Begins a session of a user, with the role that they have now; `None` where their account is disabled. One round trip: it
+/// is on the way of every log-in.
+pub(super) async fn begin(pool: &PgPool, user: Uuid, user_agent: &str) -> Result<Option<Granted>> {
+    let (session, token) = (Uuid::now_v7(), Token::random()?);
     let user_agent: String = user_agent
         .chars()
         .filter(|c| !c.is_control())
         .take(USER_AGENT)
         .collect();
+    let (customer_idle, customer_most) = lifetimes(Role::Customer);
+    let (staff_idle, staff_most) = lifetimes(Role::Agent);
+    // The user's row is locked: nobody disables the account in between, nor changes what it may do.
     let row = sqlx::query!(
-        r#"INSERT INTO sessions (id, user_id, user_agent, idle_time, end_time)
-           VALUES ($1, $2, $3, now() + $4::interval, now() + $5::interval)
-           RETURNING least(idle_time, end_time) AS "expire_time!""#,
-        caller.session,
+        r#"WITH holder AS (
+               SELECT id, role FROM users WHERE id = $1 AND disable_time IS NULL FOR NO KEY UPDATE
+           ), begun AS (
+               INSERT INTO sessions (id, user_id, user_agent, idle_time, end_time)
+               SELECT $2, id, $3,
+                      now() + CASE WHEN role = 'CUSTOMER' THEN $5::interval ELSE $7::interval END,
+                      now() + CASE WHEN role = 'CUSTOMER' THEN $6::interval ELSE $8::interval END
+               FROM holder
+               RETURNING id, least(idle_time, end_time) AS expire_time
+           ), kept AS (
+               INSERT INTO refresh_tokens (hash, session_id) SELECT $4, id FROM begun
+           )
+           SELECT role, expire_time AS "expire_time!" FROM holder, begun"#,
         user,
+        session,
         user_agent,
-        interval(idle)?,
-        interval(most)?,
+        token.hash(),
+        interval(customer_idle)?,
+        interval(customer_most)?,
+        interval(staff_idle)?,
+        interval(staff_most)?,
     )
-    .fetch_one(&mut *tx)
+    .fetch_optional(pool)
     .await?;
-    keep_token(tx, caller.session, &token).await?;
-    Ok(Granted {
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    let role = row
+        .role
+        .parse()
+        .map_err(|error| Error::internal("a stored role is unknown", error))?;
+    let caller = Caller { user, role, session };
+    let expire_time = row.expire_time;
+    Ok(Some(Granted {
         caller,
         token,
-        expire_time: row.expire_time,
-    })
+        expire_time,
+    }))
 }
 
 async fn keep_token(tx: &mut PgConnection, session: Uuid, token: &Token) -> Result<()> {
