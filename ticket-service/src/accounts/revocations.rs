@@ -5,16 +5,15 @@
 //! in question. So whatever was committed is in force everywhere within a second, and at once where it was done, for there
 //! the reading is done anew after the commit. What was read beats what the token claims.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use sqlx::PgPool;
 use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, MissedTickBehavior};
-use uuid::Uuid;
 
-use crate::caller::{Caller, Role};
+use super::sessions::{self, Changes};
+use crate::caller::Caller;
 use crate::error::{Error, Result};
 
 const PERIOD: Duration = Duration::from_millis(300);
@@ -27,9 +26,7 @@ const WINDOW_MINUTES: i32 = 11;
 struct Known {
     /// When the reading began; `None` before the first.
     began: Option<Instant>,
-    ended_sessions: HashSet<Uuid>,
-    /// Role of those whose role changed; `None` for the disabled.
-    changed_users: HashMap<Uuid, Option<Role>>,
+    changes: Changes,
 }
 
 /// Who may still call.
@@ -103,35 +100,17 @@ impl Revocations {
     pub(crate) async fn read(&self) -> Result<()> {
         let _turn = self.reading.lock().await;
         let began = Instant::now();
-        let rows = sqlx::query!(
-            r#"SELECT id AS "id!", true AS "is_session!", NULL AS role FROM sessions
-               WHERE revoke_time > now() - make_interval(mins => $1)
-               UNION ALL
-               SELECT id, false, CASE WHEN disable_time IS NULL THEN role END FROM users
-               WHERE access_change_time > now() - make_interval(mins => $1)"#,
-            WINDOW_MINUTES,
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        let mut known = Known {
+        let changes = sessions::changes(&self.pool, WINDOW_MINUTES).await?;
+        let known = Known {
             began: Some(began),
-            ..Known::default()
+            changes,
         };
-        for row in rows {
-            if row.is_session {
-                known.ended_sessions.insert(row.id);
-            } else {
-                known
-                    .changed_users
-                    .insert(row.id, row.role.as_deref().map(parse).transpose()?);
-            }
-        }
         let before = std::mem::replace(
             &mut *self.known.write().unwrap_or_else(PoisonError::into_inner),
             Arc::new(known),
         );
         // Open streams wake only where something changed, not at every reading.
-        if !self.known().says_the_same(&before) {
+        if self.known().changes != before.changes {
             self.changes.send_replace(());
         }
         Ok(())
@@ -142,41 +121,21 @@ impl Revocations {
     }
 
     async fn ask(&self, caller: Caller) -> Result<Caller> {
-        let row = sqlx::query!(
-            r#"SELECT u.role, s.revoke_time IS NULL AND u.disable_time IS NULL AS "live!"
-               FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1 AND s.user_id = $2"#,
-            caller.session,
-            caller.user,
-        )
-        .fetch_optional(&self.pool)
-        .await?
-        .filter(|row| row.live)
-        .ok_or(Error::SessionEnded)?;
-        Ok(Caller {
-            role: parse(&row.role)?,
-            ..caller
-        })
+        let role = sessions::role_of_live(&self.pool, &caller).await?;
+        let role = role.ok_or(Error::SessionEnded)?;
+        Ok(Caller { role, ..caller })
     }
 }
 
 impl Known {
-    fn says_the_same(&self, other: &Self) -> bool {
-        self.ended_sessions == other.ended_sessions && self.changed_users == other.changed_users
-    }
-
     fn check(&self, caller: Caller) -> Result<Caller> {
-        if self.ended_sessions.contains(&caller.session) {
+        if self.changes.ended_sessions.contains(&caller.session) {
             return Err(Error::SessionEnded);
         }
-        match self.changed_users.get(&caller.user) {
+        match self.changes.changed_users.get(&caller.user) {
             None => Ok(caller),
             Some(Some(role)) => Ok(Caller { role: *role, ..caller }),
             Some(None) => Err(Error::SessionEnded),
         }
     }
-}
-
-fn parse(role: &str) -> Result<Role> {
-    role.parse()
-        .map_err(|error| Error::internal("a stored role is unknown", error))
 }

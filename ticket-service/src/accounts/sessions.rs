@@ -4,6 +4,7 @@
 //! grace gets the *same* successor and nothing more has to be kept. Any other used token means that two hold the session, and
 //! ends it.
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -152,10 +153,7 @@ pub(super) async fn begin(pool: &PgPool, user: Uuid, user_agent: &str) -> Result
     let Some(row) = row else {
         return Ok(None);
     };
-    let role = row
-        .role
-        .parse()
-        .map_err(|error| Error::internal("a stored role is unknown", error))?;
+    let role = parse_role(&row.role)?;
     let caller = Caller { user, role, session };
     let expire_time = row.expire_time;
     Ok(Some(Granted {
@@ -198,10 +196,7 @@ pub(super) async fn refresh_in_tx(tx: &mut PgConnection, secret: &Secret, token:
     .await?
     .filter(|found| found.live)
     .ok_or(Error::RefreshTokenInvalid)?;
-    let role: Role = found
-        .role
-        .parse()
-        .map_err(|error| Error::internal("a stored role is unknown", error))?;
+    let role = parse_role(&found.role)?;
     let successor = token.successor(secret)?;
 
     // Under the lock, so that whoever waited for it sees what was done meanwhile.
@@ -285,6 +280,57 @@ pub(super) async fn list(pool: &PgPool, user: Uuid, before: Option<Uuid>, limit:
     .fetch_all(pool)
     .await?;
     Ok(sessions)
+}
+
+/// What ended or changed lately.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Changes {
+    pub(super) ended_sessions: HashSet<Uuid>,
+    /// The role of those whose access changed; `None` for the disabled.
+    pub(super) changed_users: HashMap<Uuid, Option<Role>>,
+}
+
+/// What ended or changed within the last so many minutes.
+pub(super) async fn changes(pool: &PgPool, minutes: i32) -> Result<Changes> {
+    let rows = sqlx::query!(
+        r#"SELECT id AS "id!", true AS "is_session!", NULL AS role FROM sessions
+           WHERE revoke_time > now() - make_interval(mins => $1)
+           UNION ALL
+           SELECT id, false, CASE WHEN disable_time IS NULL THEN role END FROM users
+           WHERE access_change_time > now() - make_interval(mins => $1)"#,
+        minutes,
+    )
+    .fetch_all(pool)
+    .await?;
+    let mut changes = Changes::default();
+    for row in rows {
+        if row.is_session {
+            changes.ended_sessions.insert(row.id);
+        } else {
+            let role = row.role.as_deref().map(parse_role).transpose()?;
+            changes.changed_users.insert(row.id, role);
+        }
+    }
+    Ok(changes)
+}
+
+/// The role that a caller has now; `None` where their session was ended or their account disabled.
+pub(super) async fn role_of_live(pool: &PgPool, caller: &Caller) -> Result<Option<Role>> {
+    let role = sqlx::query_scalar!(
+        "SELECT u.role FROM sessions s JOIN users u ON u.id = s.user_id
+         WHERE s.id = $1 AND s.user_id = $2 AND s.revoke_time IS NULL AND u.disable_time IS NULL",
+        caller.session,
+        caller.user,
+    )
+    .fetch_optional(pool)
+    .await?;
+    role.as_deref().map(parse_role).transpose()
+}
+
+fn parse_role(stored: &str) -> Result<Role> {
+    stored
+        .parse()
+        .map_err(|error| Error::internal("a stored role is unknown", error))
 }
 
 /// Removes a bounded number of sessions that ended over a day ago; true where there may be more.
