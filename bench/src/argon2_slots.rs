@@ -75,7 +75,7 @@ pub(crate) async fn run(time: Duration) -> anyhow::Result<Table> {
         table.row(
             &format!("GetMe {name}, {AT_ONCE} log-ins beside"),
             milliseconds(beside),
-            ratio(beside, busy, "loops beside"),
+            ratio(beside, quiet, "quiet"),
         );
     }
     let mebibytes = |kib: u64| format!("{:.1} MiB", kib as f64 / 1024.0);
