@@ -1,7 +1,7 @@
 //! Signing keys that come and go while the service runs.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
@@ -18,6 +18,7 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use crate::harness::{Desk, PATIENCE, assert_refused, told, with_token};
+use crate::tools;
 
 /// A name that says that its key has been there long enough to sign, and is newer than `0001.pem`.
 const LONG_PUBLISHED: &str = "20260101T000000Z-published.pem";
@@ -175,22 +176,6 @@ async fn a_key_that_is_retired_by_force_takes_its_tokens_with_it() {
     get_me(&desk, &later.token).await.unwrap();
 }
 
-/// jose, the JavaScript library, where `./dev test` puts it.
-fn jose() -> PathBuf {
-    let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("tools");
-    let is_jose = |path: &PathBuf| {
-        path.file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with("jose-"))
-    };
-    let mut found = fs::read_dir(&tools)
-        .into_iter()
-        .flatten()
-        .map(|entry| entry.unwrap().path());
-    found
-        .find(is_jose)
-        .unwrap_or_else(|| panic!("no jose-* in {}: `./dev test` installs it", tools.display()))
-}
-
 #[tokio::test]
 async fn jose_verifies_a_token() {
     let (desk, folder, _) = desk_with_key("0001.pem").await;
@@ -232,7 +217,7 @@ async fn jose_verifies_a_token() {
         let mut node = tokio::process::Command::new("node");
         node.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/jose.mjs"));
         let output = node
-            .args([jose().as_os_str(), url.as_ref(), token.as_ref()])
+            .args([tools::folder("jose-").as_os_str(), url.as_ref(), token.as_ref()])
             .output()
             .await
             .unwrap();
