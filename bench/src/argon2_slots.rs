@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tonic::{Code, Request};
 
 use crate::desk::{Desk, PASSWORD, USERS, log_in};
-use crate::table::{Table, milliseconds, quantile};
+use crate::table::{Spread, Table};
 
 const AT_ONCE: usize = 200;
 const CONNECTIONS: usize = 8;
@@ -20,12 +20,12 @@ const PASSES: u32 = 2;
 const PAUSE: Duration = Duration::from_millis(10);
 const READERS: usize = 2;
 const ROUNDS: u32 = 3;
-/// Of ticket-service's threads that hash.
-const NICENESS: i32 = 10;
+/// Of reading, the quiet and the other in turns: how far rounds of one kind lie apart is the noise.
+const READ_ROUNDS: u32 = 7;
 
 pub(crate) async fn run(time: Duration) -> anyhow::Result<Table> {
-    let slots = std::thread::available_parallelism().map_or(1, usize::from);
     let desk = Desk::open().await?;
+    let slots = desk.threads("password")?;
     let (idle, _) = desk.resident_kib()?;
 
     // In turns, so that a change of the machine's pace meets both.
@@ -35,11 +35,13 @@ pub(crate) async fn run(time: Duration) -> anyhow::Result<Table> {
         alone += tokio::task::spawn_blocking(move || argon2_rate(slots, time)).await? / f64::from(ROUNDS);
         rate += storm(&desk, 4 * slots, time, false).await?.0 / f64::from(ROUNDS);
     }
-    let mut quiet = read(&desk, time).await?;
-    let busy = Busy::start(slots);
-    let mut busy_times = read(&desk, time).await?;
-    drop(busy);
-    let (storm_rate, mut beside) = storm(&desk, AT_ONCE, time, true).await?;
+    let (mut quiet, mut beside, mut storm_rate) = (Vec::new(), Vec::new(), 0.0);
+    for _ in 0..READ_ROUNDS {
+        quiet.push(read(&desk, time / 2).await?);
+        let (rate, times) = storm(&desk, AT_ONCE, time / 2, true).await?;
+        beside.push(times);
+        storm_rate += rate / f64::from(READ_ROUNDS);
+    }
     let (_, most) = desk.resident_kib()?;
     tokio::time::sleep(Duration::from_secs(12)).await;
     let (after, _) = desk.resident_kib()?;
@@ -61,21 +63,13 @@ pub(crate) async fn run(time: Duration) -> anyhow::Result<Table> {
         Some((storm_rate / alone, "argon2id alone")),
     );
     for (name, thousandths) in [("p50", 500), ("p99", 990)] {
-        let (quiet, busy) = (
-            quantile(&mut quiet, thousandths),
-            quantile(&mut busy_times, thousandths),
-        );
-        let beside = quantile(&mut beside, thousandths);
-        table.row(&format!("GetMe {name}, quiet"), milliseconds(quiet), None);
-        table.row(
-            &format!("GetMe {name}, {slots} niced loops beside"),
-            milliseconds(busy),
-            ratio(busy, quiet, "quiet"),
-        );
+        let [quiet, beside] = [&mut quiet, &mut beside].map(|rounds| Spread::of(rounds, thousandths));
+        table.row(&format!("GetMe {name}, quiet"), quiet.to_string(), None);
+        let ratio = beside.median.as_secs_f64() / quiet.median.as_secs_f64();
         table.row(
             &format!("GetMe {name}, {AT_ONCE} log-ins beside"),
-            milliseconds(beside),
-            ratio(beside, quiet, "quiet"),
+            beside.to_string(),
+            Some((ratio, "quiet")),
         );
     }
     let mebibytes = |kib: u64| format!("{:.1} MiB", kib as f64 / 1024.0);
@@ -89,35 +83,6 @@ pub(crate) async fn run(time: Duration) -> anyhow::Result<Table> {
     );
     table.row("resident 12 s after", mebibytes(after), None);
     Ok(table)
-}
-
-fn ratio(time: Duration, yardstick: Duration, of: &str) -> Option<(f64, &str)> {
-    Some((time.as_secs_f64() / yardstick.as_secs_f64(), of))
-}
-
-/// Threads that keep the processors busy at the niceness of hashing, and do nothing: what any work there does to others.
-struct Busy(Arc<AtomicBool>);
-
-impl Busy {
-    fn start(threads: usize) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        for _ in 0..threads {
-            let stop = stop.clone();
-            std::thread::spawn(move || {
-                let _ = rustix::process::nice(NICENESS);
-                while !stop.load(Ordering::Relaxed) {
-                    std::hint::spin_loop();
-                }
-            });
-        }
-        Self(stop)
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 /// Hashes a second, on so many threads.

@@ -95,6 +95,15 @@ impl Desk {
         Ok(AuthServiceClient::connect(format!("http://{}", self.address)).await?)
     }
 
+    /// How many threads of that name the service has.
+    pub(crate) fn threads(&self, name: &str) -> anyhow::Result<usize> {
+        let mut count = 0;
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.service.id()))? {
+            count += usize::from(std::fs::read_to_string(thread?.path().join("comm"))?.trim() == name);
+        }
+        Ok(count)
+    }
+
     /// Memory that the service has in use, and the most it ever had, in KiB.
     pub(crate) fn resident_kib(&self) -> anyhow::Result<(u64, u64)> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.service.id()))?;

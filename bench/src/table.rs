@@ -18,7 +18,7 @@ impl Table {
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for [name, figure, ratio] in &self.0 {
-            writeln!(f, "{name:44} {figure:>16}  {ratio}")?;
+            writeln!(f, "{name:40} {figure:>30}  {ratio}")?;
         }
         Ok(())
     }
@@ -35,4 +35,29 @@ pub(crate) fn quantile(times: &mut [Duration], thousandths: usize) -> Duration {
 
 pub(crate) fn milliseconds(time: Duration) -> String {
     format!("{:.2} ms", time.as_secs_f64() * 1000.0)
+}
+
+/// A quantile over rounds.
+pub(crate) struct Spread {
+    least: Duration,
+    pub(crate) median: Duration,
+    most: Duration,
+}
+
+impl Spread {
+    pub(crate) fn of(rounds: &mut [Vec<Duration>], thousandths: usize) -> Self {
+        let mut of_rounds: Vec<_> = rounds.iter_mut().map(|times| quantile(times, thousandths)).collect();
+        Self {
+            median: quantile(&mut of_rounds, 500),
+            least: of_rounds.first().copied().unwrap_or_default(),
+            most: of_rounds.last().copied().unwrap_or_default(),
+        }
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [least, median, most] = [self.least, self.median, self.most].map(milliseconds);
+        write!(f, "{median} ({least} to {most})")
+    }
 }

@@ -177,7 +177,8 @@ pub struct Accounts {
 /// How passwords are kept, and what they must be.
 #[derive(Args, Clone, Debug)]
 pub struct Passwords {
-    /// Passwords that are checked at the same time, each with ARGON2_MEMORY_KIB of memory [default: one per processor].
+    /// Passwords that are checked at the same time, each with ARGON2_MEMORY_KIB of memory [default: one per processor but one, which is
+    /// left to all other calls].
     #[arg(long, global = true, env = "ARGON2_SLOTS")]
     pub argon2_slots: Option<usize>,
     /// Memory that the hash of a password takes, in KiB; at least the 19 MiB of the default. Hashes that were made with less are

@@ -32,6 +32,12 @@ pub(crate) struct Passwords {
     least_characters: usize,
 }
 
+/// One processor stays free of hashes. With all of them at it, a call in a hundred waits for the system to take one away from a
+/// hash, which is 4 ms on Linux at 250 ticks a second, whatever the hash's niceness or class.
+fn default_slots(processors: usize) -> usize {
+    processors.saturating_sub(1).max(1)
+}
+
 impl Passwords {
     /// As the settings say.
     ///
@@ -41,7 +47,7 @@ impl Passwords {
         let hasher = Hasher::new(settings)?;
         let slots = settings
             .argon2_slots
-            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+            .unwrap_or_else(|| default_slots(std::thread::available_parallelism().map_or(1, usize::from)));
         let nobodys = Password(uuid::Uuid::new_v4().to_string().into());
         let dummy = hasher.hash(&nobodys, &mut Memory::default())?;
         Ok(Self {
