@@ -9,6 +9,7 @@ use protox::Compiler;
 const ROOTS: &[&str] = &[
     "deskhand/accounts/v1/accounts.proto",
     "deskhand/assistant/v1/assistant.proto",
+    "deskhand/feed/v1/feed.proto",
     "deskhand/replies/v1/replies.proto",
     "deskhand/tickets/v1/tickets.proto",
     // Not imported by ours: whoever decodes our errors needs it in the descriptor set.

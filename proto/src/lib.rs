@@ -21,6 +21,14 @@ pub mod assistant {
     }
 }
 
+/// What happens to tickets.
+pub mod feed {
+    /// Version 1.
+    pub mod v1 {
+        tonic::include_proto!("deskhand.feed.v1");
+    }
+}
+
 /// AI replies.
 pub mod replies {
     /// Version 1.

@@ -29,7 +29,7 @@ use crate::listeners::Listeners;
 use crate::ops::{self, Ops};
 use crate::secret::Secret;
 use crate::settings::Serve;
-use crate::{accounts, db, housekeeping, replies, tickets};
+use crate::{accounts, db, feed, housekeeping, replies, tickets};
 
 /// Serves on `listeners` until `stop` resolves, then lets open calls and running replies end, for a bounded time.
 ///
@@ -64,8 +64,9 @@ pub async fn serve(
         &settings.mail,
     )?);
     let users = Arc::new(accounts::Users::new(pool.clone(), secret.clone(), revocations.clone()));
-    let tickets = Arc::new(tickets::Service::new(pool.clone(), secret.clone()));
-    let replies = Arc::new(replies::Service::new(pool.clone(), secret, &settings.assistant)?);
+    let feed = Arc::new(feed::Hint::default());
+    let tickets = Arc::new(tickets::Service::new(pool.clone(), secret.clone(), feed.clone()));
+    let replies = Arc::new(replies::Service::new(pool.clone(), secret, feed, &settings.assistant)?);
     let background = background(&pool, &revocations, &resets, &tokens);
     let ops = Ops::new(pool.clone(), tokens.clone());
 

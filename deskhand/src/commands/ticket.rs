@@ -91,7 +91,11 @@ async fn new(args: cli::NewTicket, connection: &Connection, output: &mut Output)
 
 async fn list(page: cli::Paging, connection: &Connection, output: &mut Output) -> Result<(), Failure> {
     pages::show(page, output, async |page_size, page_token| {
-        let request = ListTicketsRequest { page_size, page_token };
+        let request = ListTicketsRequest {
+            page_size,
+            page_token,
+            ..Default::default()
+        };
         connection
             .call(request, async |request| {
                 connection.tickets().list_tickets(request).await

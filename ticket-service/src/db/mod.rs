@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use sqlx::migrate::Migrator;
 use sqlx::{Connection as _, PgConnection, PgPool};
 
+use crate::error::{Error, Result};
 use crate::settings::Database;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
@@ -50,6 +51,13 @@ pub(crate) async fn check_schema(pool: &PgPool) -> anyhow::Result<()> {
         "the database's schema is at {applied:?}, this program needs {newest}: run `ticket-service migrate`"
     );
     Ok(())
+}
+
+/// A stored word as its type.
+pub(crate) fn word<T: std::str::FromStr<Err = strum::ParseError>>(stored: &str) -> Result<T> {
+    stored
+        .parse()
+        .map_err(|error| Error::internal("a stored word is unknown", error))
 }
 
 fn is_undefined_table(error: &sqlx::Error) -> bool {

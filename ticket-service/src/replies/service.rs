@@ -19,6 +19,7 @@ use crate::caller::Caller;
 use crate::db::idempotency::{self, Key};
 use crate::db::tx::retrying;
 use crate::error::{Error, Result};
+use crate::feed::Hint;
 use crate::secret::Secret;
 use crate::settings;
 use crate::tickets::store::{self as tickets, Conversation, Locked};
@@ -36,6 +37,7 @@ const GRACE: Duration = Duration::from_secs(8);
 /// Replies.
 pub(crate) struct Service {
     pool: PgPool,
+    feed: Arc<Hint>,
     pub(super) secret: Arc<Secret>,
     assistant: Assistant,
     runs: Runs,
@@ -63,9 +65,15 @@ struct Opened {
 
 impl Service {
     /// With what it needs.
-    pub(crate) fn new(pool: PgPool, secret: Arc<Secret>, assistant: &settings::Assistant) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        pool: PgPool,
+        secret: Arc<Secret>,
+        feed: Arc<Hint>,
+        assistant: &settings::Assistant,
+    ) -> anyhow::Result<Self> {
         Ok(Self {
             pool,
+            feed,
             secret,
             assistant: Assistant::new(assistant)?,
             runs: Runs::default(),
@@ -135,8 +143,11 @@ impl Service {
             }
             let running = self.runs.enter(run.reply_id, run.attempt);
             let (pool, assistant, stopping) = (self.pool.clone(), self.assistant.clone(), self.stopping.clone());
-            self.tasks
-                .spawn(runner::run(pool, assistant, run, conversation, running, stopping));
+            let feed = self.feed.clone();
+            self.tasks.spawn(async move {
+                runner::run(pool, assistant, run, conversation, running, stopping).await;
+                feed.give();
+            });
         }
         Ok(reply_id)
     }

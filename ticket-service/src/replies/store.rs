@@ -10,8 +10,9 @@ use super::fence::{self, Seen};
 use super::reply::{End, Failure, Mode, Reply, State, Usage};
 use super::runner::Call;
 use crate::db::tx::retrying;
+use crate::db::word;
 use crate::error::{Error, Result};
-use crate::tickets::store::{self as tickets, Locked, Post, word};
+use crate::tickets::store::{self as tickets, Locked, Post};
 use crate::tickets::ticket::{AuthorKind, Message, Visibility};
 
 /// How long after its beginning a run is given up by others: the limit of an attempt, and time to keep its end.

@@ -4,6 +4,7 @@ mod policy;
 mod request;
 mod rpc;
 mod service;
+mod status;
 pub(crate) mod store;
 pub(crate) mod ticket;
 mod wire;

@@ -88,6 +88,27 @@ impl TicketService for Rpc {
         }))
     }
 
+    async fn update_ticket(
+        &self,
+        _: Request<deskhand_proto::tickets::v1::UpdateTicketRequest>,
+    ) -> Result<Response<deskhand_proto::tickets::v1::UpdateTicketResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn assign_ticket(
+        &self,
+        _: Request<deskhand_proto::tickets::v1::AssignTicketRequest>,
+    ) -> Result<Response<deskhand_proto::tickets::v1::AssignTicketResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn list_ticket_events(
+        &self,
+        _: Request<deskhand_proto::tickets::v1::ListTicketEventsRequest>,
+    ) -> Result<Response<deskhand_proto::tickets::v1::ListTicketEventsResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
     async fn list_messages(
         &self,
         request: Request<ListMessagesRequest>,

@@ -15,6 +15,7 @@ use crate::caller::{Caller, Role};
 use crate::db::idempotency::{self, Key};
 use crate::db::tx::retrying;
 use crate::error::{Error, Result};
+use crate::feed::Hint;
 use crate::page::{self, Page};
 use crate::secret::Secret;
 use crate::violations;
@@ -25,13 +26,14 @@ const NEWEST: i64 = 20;
 /// Tickets.
 pub(crate) struct Service {
     pool: PgPool,
+    feed: Arc<Hint>,
     pub(super) secret: Arc<Secret>,
 }
 
 impl Service {
     /// With what it needs.
-    pub(crate) fn new(pool: PgPool, secret: Arc<Secret>) -> Self {
-        Self { pool, secret }
+    pub(crate) fn new(pool: PgPool, secret: Arc<Secret>, feed: Arc<Hint>) -> Self {
+        Self { pool, feed, secret }
     }
 
     /// Opens a ticket.
@@ -47,6 +49,7 @@ impl Service {
             let ticket = store::create_in_tx(&mut tx, caller.user, &new).await?;
             idempotency::keep_in_tx(&mut tx, key.as_ref(), &ticket).await?;
             tx.commit().await?;
+            self.feed.give();
             Ok(ticket)
         })
         .await
@@ -96,6 +99,7 @@ impl Service {
             let message = store::post_in_tx(&mut tx, &ticket, post).await?;
             idempotency::keep_in_tx(&mut tx, key.as_ref(), &message).await?;
             tx.commit().await?;
+            self.feed.give();
             Ok(message)
         })
         .await

@@ -7,8 +7,12 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::request::NewTicket;
+use super::status;
 use super::ticket::{AuthorKind, Handler, Message, Status, Ticket, Visibility};
+use crate::db::word;
 use crate::error::{Error, Result};
+use crate::feed::event::{Actor, Changes, Kind, NewEvent};
+use crate::feed::store as feed;
 
 /// A ticket's row.
 pub(super) struct TicketRow {
@@ -88,16 +92,9 @@ impl TryFrom<MessageRow> for Message {
     }
 }
 
-/// A stored word as its type.
-pub(crate) fn word<T: std::str::FromStr<Err = strum::ParseError>>(stored: &str) -> Result<T> {
-    stored
-        .parse()
-        .map_err(|error| Error::internal("a stored word is unknown", error))
-}
-
 /// Keeps a new ticket.
 pub(super) async fn create_in_tx(tx: &mut PgConnection, requester: Uuid, new: &NewTicket) -> Result<Ticket> {
-    sqlx::query_as!(
+    let row = sqlx::query_as!(
         TicketRow,
         "INSERT INTO tickets (id, requester_id, title, description, priority, category, tags)
          VALUES ($1, $2, $3, $4, $5, $6, $7)
@@ -111,9 +108,20 @@ pub(super) async fn create_in_tx(tx: &mut PgConnection, requester: Uuid, new: &N
         <&str>::from(new.category),
         &new.tags,
     )
-    .fetch_one(tx)
-    .await?
-    .try_into()
+    .fetch_one(&mut *tx)
+    .await?;
+    let event = NewEvent {
+        ticket_id: row.id,
+        requester_id: requester,
+        kind: Kind::Created,
+        actor: Actor::Customer(requester),
+        changes: Vec::new(),
+        message_id: None,
+        reply_id: None,
+        internal: false,
+    };
+    feed::append_in_tx(tx, &event).await?;
+    row.try_into()
 }
 
 /// A ticket and its newest messages, in one round trip.
@@ -278,16 +286,10 @@ pub(crate) struct Post<'a> {
     pub(crate) reply_id: Option<Uuid>,
 }
 
-/// Adds a message to a locked ticket, and changes the ticket by what it means: a customer's reopens a resolved one, an
-/// agent's public one takes it from the assistant, and the desk's first public one is the first response.
+/// Adds a message to a locked ticket, and changes the ticket by what it means (see [`status::after_message`]).
 pub(crate) async fn post_in_tx(tx: &mut PgConnection, ticket: &Locked, post: Post<'_>) -> Result<Message> {
     let seq = ticket.last_seq + 1;
-    let public = post.visibility == Visibility::Public;
-    let by_customer = post.author_kind == AuthorKind::Customer;
-    let reopens = by_customer && ticket.status == Status::Resolved;
-    let taken = post.author_kind == AuthorKind::Agent && public;
-    let responds = public && matches!(post.author_kind, AuthorKind::Agent | AuthorKind::Assistant);
-
+    let effect = status::after_message(ticket.status, ticket.handler, post.author_kind, post.visibility);
     let row = sqlx::query_as!(
         MessageRow,
         "INSERT INTO messages (id, ticket_id, seq, author_id, author_kind, body, visibility, reply_id)
@@ -308,23 +310,49 @@ pub(crate) async fn post_in_tx(tx: &mut PgConnection, ticket: &Locked, post: Pos
         "UPDATE tickets SET
              last_seq = $2,
              last_customer_seq = CASE WHEN $3 THEN $2 ELSE last_customer_seq END,
-             status = CASE WHEN $4 THEN 'OPEN' ELSE status END,
-             resolve_time = CASE WHEN $4 THEN NULL ELSE resolve_time END,
-             handler = CASE WHEN $5 THEN 'HUMAN' ELSE handler END,
+             status = $4,
+             resolve_time = CASE WHEN $4 = 'OPEN' THEN NULL ELSE resolve_time END,
+             handler = $5,
              first_response_time = CASE WHEN $6 THEN coalesce(first_response_time, now()) ELSE first_response_time END,
              update_time = now(),
              version = version + 1
          WHERE id = $1",
         ticket.id,
         seq,
-        by_customer,
-        reopens,
-        taken,
-        responds,
+        post.author_kind == AuthorKind::Customer,
+        <&str>::from(effect.status),
+        <&str>::from(effect.handler),
+        effect.responds,
     )
-    .execute(tx)
+    .execute(&mut *tx)
     .await?;
+
+    let mut changes = Changes::default();
+    changes.note("status", ticket.status.spelled(), effect.status.spelled());
+    changes.note("handler", ticket.handler.spelled(), effect.handler.spelled());
+    let event = NewEvent {
+        ticket_id: ticket.id,
+        requester_id: ticket.requester_id,
+        kind: Kind::MessagePosted,
+        actor: actor(post.author_kind, post.author_id)?,
+        changes: changes.0,
+        message_id: Some(row.id),
+        reply_id: post.reply_id,
+        internal: post.visibility == Visibility::Internal,
+    };
+    feed::append_in_tx(tx, &event).await?;
     row.try_into()
+}
+
+/// Whose deed a message is.
+fn actor(kind: AuthorKind, id: Option<Uuid>) -> Result<Actor> {
+    match (kind, id) {
+        (AuthorKind::Customer, Some(id)) => Ok(Actor::Customer(id)),
+        (AuthorKind::Agent, Some(id)) => Ok(Actor::Agent(id)),
+        (AuthorKind::Assistant, None) => Ok(Actor::Assistant),
+        (AuthorKind::System, None) => Ok(Actor::System),
+        _ => Err(Error::Internal("a message without its author", None)),
+    }
 }
 
 /// What has been said in a ticket, as a prompt needs it.

@@ -7,6 +7,16 @@ use uuid::Uuid;
 
 /// Defines words that PostgreSQL and JSON spell in SCREAMING_SNAKE_CASE.
 macro_rules! words {
+    ($(#[$doc:meta])* $name:ident ($prefix:literal) { $($(#[$variant_doc:meta])* $variant:ident),* $(,)? }) => {
+        words!($(#[$doc])* $name { $($(#[$variant_doc])* $variant),* });
+
+        impl $name {
+            /// As the contract spells it.
+            pub(crate) fn spelled(self) -> String {
+                format!(concat!($prefix, "_{}"), <&str>::from(self))
+            }
+        }
+    };
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident),* $(,)? }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr)]
@@ -18,19 +28,19 @@ macro_rules! words {
 
 words! {
     /// Where a ticket stands.
-    Status { Open, InProgress, WaitingOnCustomer, Resolved, Closed }
+    Status("TICKET_STATUS") { Open, InProgress, WaitingOnCustomer, Resolved, Closed }
 }
 words! {
     /// How urgent it is.
-    Priority { Low, Normal, High, Urgent }
+    Priority("TICKET_PRIORITY") { Low, Normal, High, Urgent }
 }
 words! {
     /// What it is about.
-    Category { General, Billing, Technical, Account }
+    Category("TICKET_CATEGORY") { General, Billing, Technical, Account }
 }
 words! {
     /// Who answers it.
-    Handler { Assistant, Human }
+    Handler("TICKET_HANDLER") { Assistant, Human }
 }
 words! {
     /// Whose words a message holds.

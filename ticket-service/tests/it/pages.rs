@@ -9,6 +9,7 @@ async fn tickets(desk: &Desk, user: &User, page_size: i32, page_token: &str) -> 
     let request = ListTicketsRequest {
         page_size,
         page_token: page_token.into(),
+        ..Default::default()
     };
     let page = desk
         .tickets()
@@ -134,6 +135,7 @@ async fn a_token_of_another_caller_list_or_making_is_refused() {
         let request = ListTicketsRequest {
             page_size: 1,
             page_token: page_token.into(),
+            ..Default::default()
         };
         desk.tickets().list_tickets(user.asks(request)).await
     };
