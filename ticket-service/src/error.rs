@@ -45,6 +45,13 @@ pub enum Error {
     ReplyNotFound,
     #[error("the ticket is closed")]
     TicketClosed,
+    #[error("the ticket's status cannot become that")]
+    StatusNotAllowed {
+        /// As the contract spells them, comma between.
+        allowed: String,
+    },
+    #[error("the ticket is not as the caller last saw it")]
+    EtagMismatch,
     #[error("a person handles the ticket")]
     HandledByHuman,
     #[error("too much at once")]
@@ -162,6 +169,17 @@ fn refusal(error: Error) -> Refusal {
             Code::FailedPrecondition,
             "TICKET_CLOSED",
             "The ticket is closed; open a new one.",
+        ),
+        Error::StatusNotAllowed { allowed } => Refusal::new(
+            Code::FailedPrecondition,
+            "STATUS_NOT_ALLOWED",
+            format!("The ticket's status cannot become that now; it can become one of: {allowed}."),
+        )
+        .with("allowed", allowed),
+        Error::EtagMismatch => Refusal::new(
+            Code::Aborted,
+            "ETAG_MISMATCH",
+            "The ticket has changed since you last saw it. Read it again, and decide anew.",
         ),
         Error::HandledByHuman => Refusal::new(
             Code::FailedPrecondition,

@@ -16,7 +16,7 @@ pub(crate) mod revocations;
 mod rpc;
 mod service;
 pub(crate) mod sessions;
-mod store;
+pub(crate) mod store;
 pub(crate) mod throttle;
 pub mod tokens;
 mod user;

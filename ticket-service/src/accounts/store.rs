@@ -228,3 +228,14 @@ fn email_taken(error: sqlx::Error) -> Error {
         _ => error.into(),
     }
 }
+
+/// Whether this is an agent or admin whose account is enabled, and stays that until the transaction ends.
+pub(crate) async fn is_enabled_staff_in_tx(tx: &mut PgConnection, id: Uuid) -> Result<bool> {
+    let found = sqlx::query!(
+        "SELECT 1 AS found FROM users WHERE id = $1 AND role IN ('AGENT', 'ADMIN') AND disable_time IS NULL FOR SHARE",
+        id
+    )
+    .fetch_optional(tx)
+    .await?;
+    Ok(found.is_some())
+}

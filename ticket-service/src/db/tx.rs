@@ -13,7 +13,11 @@ pub(crate) async fn retrying<T, F: Future<Output = Result<T>>>(transaction: impl
     let mut tried = 1;
     loop {
         match transaction().await {
-            Err(error) if tried < TRIES && asks_to_repeat(&error) => {
+            Err(Error::Database(error)) if is_conflict(&error) => {
+                if tried == TRIES {
+                    // Nothing was done, and it may go well later.
+                    return Err(Error::DatabaseUnavailable(error));
+                }
                 tracing::debug!(tried, %error, "repeating a transaction");
                 // The one that won is at work for about this long; more each time, so that two do not meet for ever.
                 tokio::time::sleep(Duration::from_millis(u64::from(2 * tried * tried))).await;
@@ -25,8 +29,8 @@ pub(crate) async fn retrying<T, F: Future<Output = Result<T>>>(transaction: impl
 }
 
 /// 40001: serialisation failure; 40P01: deadlock.
-fn asks_to_repeat(error: &Error) -> bool {
-    let Error::Database(sqlx::Error::Database(error)) = error else {
+fn is_conflict(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else {
         return false;
     };
     error.code().is_some_and(|code| matches!(&*code, "40001" | "40P01"))

@@ -1,7 +1,8 @@
 //! Events in PostgreSQL.
 
-use sqlx::PgConnection;
+use serde::Deserialize;
 use sqlx::types::Json;
+use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -9,7 +10,8 @@ use super::event::{Actor, Change, Event, NewEvent};
 use crate::db::word;
 use crate::error::{Error, Result};
 
-/// An event's row.
+/// An event's row; also what `row_to_json` makes of one.
+#[derive(Debug, Deserialize)]
 pub(super) struct EventRow {
     id: i64,
     ticket_id: Uuid,
@@ -21,6 +23,7 @@ pub(super) struct EventRow {
     message_id: Option<Uuid>,
     reply_id: Option<Uuid>,
     internal: bool,
+    #[serde(with = "time::serde::rfc3339")]
     create_time: OffsetDateTime,
 }
 
@@ -62,4 +65,36 @@ pub(crate) async fn append_in_tx(tx: &mut PgConnection, event: &NewEvent) -> Res
     .execute(tx)
     .await?;
     Ok(())
+}
+
+/// The requester of a ticket, and what happened to it, oldest first, from the event after `after`.
+pub(crate) async fn list_of_ticket(
+    pool: &PgPool,
+    sees_only: Option<Uuid>,
+    ticket_id: Uuid,
+    after: Option<i64>,
+    limit: i64,
+) -> Result<(Uuid, Vec<Event>)> {
+    // The ticket stands in the query, so that none is told from one without events.
+    let found = sqlx::query!(
+        r#"SELECT t.requester_id, (SELECT json_agg(row_to_json(page)) FROM (
+                       SELECT e.id, e.ticket_id, e.requester_id, e.kind, e.actor_kind, e.actor_id, e.changes, e.message_id,
+                              e.reply_id, e.internal, e.create_time
+                       FROM ticket_events e
+                       WHERE e.ticket_id = t.id AND e.id > $3 AND ($2::uuid IS NULL OR NOT e.internal)
+                       ORDER BY e.id LIMIT $4
+                   ) page) AS "events: Json<Vec<EventRow>>"
+           FROM tickets t
+           WHERE t.id = $1 AND ($2::uuid IS NULL OR t.requester_id = $2)"#,
+        ticket_id,
+        sees_only,
+        after.unwrap_or(0),
+        limit,
+    )
+    .fetch_optional(pool)
+    .await?
+    .ok_or(Error::TicketNotFound)?;
+    let events = found.events.map_or_else(Vec::new, |Json(events)| events);
+    let events = events.into_iter().map(Event::try_from).collect::<Result<_>>()?;
+    Ok((found.requester_id, events))
 }

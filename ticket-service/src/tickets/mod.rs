@@ -1,5 +1,6 @@
 //! Tickets, and the conversation in them.
 
+mod patch;
 mod policy;
 mod request;
 mod rpc;

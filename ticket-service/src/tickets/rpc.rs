@@ -4,16 +4,20 @@ use std::sync::Arc;
 
 use deskhand_proto::tickets::v1::ticket_service_server::TicketService;
 use deskhand_proto::tickets::v1::{
-    CreateTicketRequest, CreateTicketResponse, GetTicketRequest, GetTicketResponse, ListMessagesRequest,
-    ListMessagesResponse, ListTicketsRequest, ListTicketsResponse, PostMessageRequest, PostMessageResponse,
+    AssignTicketRequest, AssignTicketResponse, CreateTicketRequest, CreateTicketResponse, GetTicketRequest,
+    GetTicketResponse, ListMessagesRequest, ListMessagesResponse, ListTicketEventsRequest, ListTicketEventsResponse,
+    ListTicketsRequest, ListTicketsResponse, PostMessageRequest, PostMessageResponse, UpdateTicketRequest,
+    UpdateTicketResponse,
 };
 use tonic::{Request, Response, Status};
+use uuid::Uuid;
 
-use super::request::{NewMessage, NewTicket};
+use super::request::{Assignment, NewMessage, NewTicket, Update};
 use super::service::Service;
 use super::wire;
 use crate::accounts::authenticate::caller;
 use crate::db::idempotency::Key;
+use crate::error::Error;
 use crate::page;
 use crate::violations::{self, Violations};
 
@@ -90,23 +94,48 @@ impl TicketService for Rpc {
 
     async fn update_ticket(
         &self,
-        _: Request<deskhand_proto::tickets::v1::UpdateTicketRequest>,
-    ) -> Result<Response<deskhand_proto::tickets::v1::UpdateTicketResponse>, Status> {
-        Err(Status::unimplemented(""))
+        request: Request<UpdateTicketRequest>,
+    ) -> Result<Response<UpdateTicketResponse>, Status> {
+        let caller = caller(&request)?;
+        let asked = request.into_inner();
+        let update = Update::parse(&asked)?;
+        let key = Key::new(&self.0.secret, &caller, update.request_id, "UpdateTicket", &asked);
+        let ticket = self.0.update(&caller, update, key).await?;
+        Ok(Response::new(UpdateTicketResponse {
+            ticket: Some(ticket.into()),
+        }))
     }
 
     async fn assign_ticket(
         &self,
-        _: Request<deskhand_proto::tickets::v1::AssignTicketRequest>,
-    ) -> Result<Response<deskhand_proto::tickets::v1::AssignTicketResponse>, Status> {
-        Err(Status::unimplemented(""))
+        request: Request<AssignTicketRequest>,
+    ) -> Result<Response<AssignTicketResponse>, Status> {
+        let caller = caller(&request)?;
+        if !caller.role.is_staff() {
+            return Err(Error::RoleNotAllowed("Tickets are for agents and admins to assign.").into());
+        }
+        let asked = request.into_inner();
+        let assignment = Assignment::parse(&asked)?;
+        let key = Key::new(&self.0.secret, &caller, assignment.request_id, "AssignTicket", &asked);
+        let ticket = self.0.assign(&caller, assignment, key).await?;
+        Ok(Response::new(AssignTicketResponse {
+            ticket: Some(ticket.into()),
+        }))
     }
 
     async fn list_ticket_events(
         &self,
-        _: Request<deskhand_proto::tickets::v1::ListTicketEventsRequest>,
-    ) -> Result<Response<deskhand_proto::tickets::v1::ListTicketEventsResponse>, Status> {
-        Err(Status::unimplemented(""))
+        request: Request<ListTicketEventsRequest>,
+    ) -> Result<Response<ListTicketEventsResponse>, Status> {
+        let caller = caller(&request)?;
+        let asked = request.into_inner();
+        let (ticket_id, size) = ticket_and_size(&asked.ticket_id, asked.page_size)?;
+        let page = self.0.list_events(&caller, ticket_id, size, &asked.page_token).await?;
+        let events = page.items.into_iter().map(Into::into).collect();
+        Ok(Response::new(ListTicketEventsResponse {
+            events,
+            next_page_token: page.next_page_token,
+        }))
     }
 
     async fn list_messages(
@@ -115,12 +144,7 @@ impl TicketService for Rpc {
     ) -> Result<Response<ListMessagesResponse>, Status> {
         let caller = caller(&request)?;
         let asked = request.into_inner();
-        let mut violations = Violations::default();
-        let ticket_id = violations.check("ticket_id", violations::id(&asked.ticket_id));
-        let size = violations.check("page_size", page::size(asked.page_size));
-        let (Some(ticket_id), Some(size)) = (ticket_id, size) else {
-            return Err(violations.refused().into());
-        };
+        let (ticket_id, size) = ticket_and_size(&asked.ticket_id, asked.page_size)?;
         let page = self
             .0
             .list_messages(&caller, ticket_id, size, &asked.page_token)
@@ -130,5 +154,16 @@ impl TicketService for Rpc {
             messages,
             next_page_token: page.next_page_token,
         }))
+    }
+}
+
+/// What every list of something in a ticket is asked with.
+fn ticket_and_size(ticket_id: &str, page_size: i32) -> Result<(Uuid, i64), Error> {
+    let mut violations = Violations::default();
+    let ticket_id = violations.check("ticket_id", violations::id(ticket_id));
+    let size = violations.check("page_size", page::size(page_size));
+    match (ticket_id, size) {
+        (Some(ticket_id), Some(size)) => Ok((ticket_id, size)),
+        _ => Err(violations.refused()),
     }
 }

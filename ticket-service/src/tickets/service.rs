@@ -3,19 +3,23 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
+use super::patch::differences;
 use super::policy;
-use super::request::{NewMessage, NewTicket};
+use super::policy::Party;
+use super::request::{Assignment, NewMessage, NewTicket, Update};
 use super::store::{self, Post};
-use super::ticket::{Message, Status, Ticket};
+use super::ticket::{Handler, Message, Status, Ticket};
+use crate::accounts;
 use crate::accounts::audit::{self, Action};
 use crate::caller::{Caller, Role};
 use crate::db::idempotency::{self, Key};
 use crate::db::tx::retrying;
 use crate::error::{Error, Result};
-use crate::feed::Hint;
+use crate::feed::event::{self, Actor, Event, NewEvent};
+use crate::feed::{self, Hint};
 use crate::page::{self, Page};
 use crate::secret::Secret;
 use crate::violations;
@@ -73,6 +77,85 @@ impl Service {
             self.record(caller, Action::TicketsListed, caller.user, details).await?;
         }
         Ok(page)
+    }
+
+    /// Changes fields of a ticket.
+    pub(super) async fn update(&self, caller: &Caller, update: Update, key: Option<Key>) -> Result<Ticket> {
+        retrying(|| async {
+            let mut tx = self.pool.begin().await?;
+            let before = store::lock_whole_in_tx(&mut tx, caller.sees_only(), update.ticket_id).await?;
+            let party = Party {
+                requester: before.requester_id == caller.user,
+                staff: caller.role.is_staff(),
+            };
+            for field in update.patch.fields() {
+                policy::may_change(field, party).map_err(Error::RoleNotAllowed)?;
+            }
+            if let Some(kept) = idempotency::kept_in_tx(&mut tx, key.as_ref()).await? {
+                return Ok(kept);
+            }
+            check_unchanged(&before, &update.etag)?;
+            if let Some(next) = update.patch.status.filter(|next| *next != before.status) {
+                let allowed = policy::next_statuses(before.status, party);
+                if !allowed.contains(&next) {
+                    let allowed: Vec<_> = allowed.iter().map(|status| status.spelled()).collect();
+                    return Err(Error::StatusNotAllowed {
+                        allowed: allowed.join(","),
+                    });
+                }
+            }
+            let after = update.patch.applied_to(&before);
+            let ticket = change_in_tx(&mut tx, caller, event::Kind::Updated, before, after).await?;
+            idempotency::keep_in_tx(&mut tx, key.as_ref(), &ticket).await?;
+            tx.commit().await?;
+            self.feed.give();
+            Ok(ticket)
+        })
+        .await
+    }
+
+    /// Gives a ticket to someone of the desk, or takes it from them.
+    pub(super) async fn assign(&self, caller: &Caller, assignment: Assignment, key: Option<Key>) -> Result<Ticket> {
+        retrying(|| async {
+            let mut tx = self.pool.begin().await?;
+            let before = store::lock_whole_in_tx(&mut tx, caller.sees_only(), assignment.ticket_id).await?;
+            if let Some(kept) = idempotency::kept_in_tx(&mut tx, key.as_ref()).await? {
+                return Ok(kept);
+            }
+            check_unchanged(&before, &assignment.etag)?;
+            if let Some(assignee) = assignment.assignee_id
+                && !accounts::store::is_enabled_staff_in_tx(&mut tx, assignee).await?
+            {
+                return violations::only("assignee_id", Err("is not an enabled agent or admin"));
+            }
+            let after = Ticket {
+                assignee_id: assignment.assignee_id,
+                handler: assignment.assignee_id.map_or(before.handler, |_| Handler::Human),
+                ..before.clone()
+            };
+            let ticket = change_in_tx(&mut tx, caller, event::Kind::Assigned, before, after).await?;
+            idempotency::keep_in_tx(&mut tx, key.as_ref(), &ticket).await?;
+            tx.commit().await?;
+            self.feed.give();
+            Ok(ticket)
+        })
+        .await
+    }
+
+    /// What happened to a ticket, as far as the caller may know, oldest first.
+    pub(super) async fn list_events(
+        &self,
+        caller: &Caller,
+        ticket_id: Uuid,
+        size: i64,
+        token: &str,
+    ) -> Result<Page<Event>> {
+        let tokens = page::Tokens::new(&self.secret, caller, &[b"events", ticket_id.as_bytes()]);
+        let after = tokens.open(token)?.map(i64::from_be_bytes);
+        let (requester_id, rows) =
+            feed::store::list_of_ticket(&self.pool, caller.sees_only(), ticket_id, after, size + 1).await?;
+        self.record_reading(caller, requester_id, ticket_id).await?;
+        tokens.cut(rows, size, |event| event.id.to_be_bytes())
     }
 
     /// Adds a message to a ticket.
@@ -134,4 +217,47 @@ impl Service {
         let mut connection = self.pool.acquire().await?;
         audit::record_in_tx(&mut connection, action, Some(caller.user), user, details).await
     }
+}
+
+/// Refuses where the ticket is closed, or not as the caller last saw it.
+fn check_unchanged(ticket: &Ticket, etag: &str) -> Result<()> {
+    if !etag.is_empty() && etag != ticket.etag() {
+        return Err(Error::EtagMismatch);
+    }
+    if ticket.status == Status::Closed {
+        return Err(Error::TicketClosed);
+    }
+    Ok(())
+}
+
+/// Makes of a locked ticket what it is to be, with the event that tells of it; nothing where it is that already.
+async fn change_in_tx(
+    tx: &mut PgConnection,
+    caller: &Caller,
+    kind: event::Kind,
+    before: Ticket,
+    after: Ticket,
+) -> Result<Ticket> {
+    let changes = differences(&before, &after);
+    if changes.is_empty() {
+        return Ok(before);
+    }
+    let ticket = store::update_in_tx(tx, &after).await?;
+    let actor = if ticket.requester_id == caller.user {
+        Actor::Customer(caller.user)
+    } else {
+        Actor::Agent(caller.user)
+    };
+    let event = NewEvent {
+        ticket_id: ticket.id,
+        requester_id: ticket.requester_id,
+        kind,
+        actor,
+        changes,
+        message_id: None,
+        reply_id: None,
+        internal: false,
+    };
+    feed::store::append_in_tx(tx, &event).await?;
+    Ok(ticket)
 }

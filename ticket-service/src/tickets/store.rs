@@ -277,6 +277,54 @@ pub(crate) async fn lock_in_tx(tx: &mut PgConnection, sees_only: Option<Uuid>, t
     })
 }
 
+/// Locks a ticket's row, and reads all of it.
+pub(super) async fn lock_whole_in_tx(
+    tx: &mut PgConnection,
+    sees_only: Option<Uuid>,
+    ticket_id: Uuid,
+) -> Result<Ticket> {
+    sqlx::query_as!(
+        TicketRow,
+        "SELECT id, number, title, description, status, priority, category, tags, requester_id, assignee_id, handler,
+                version, create_time, update_time, first_response_time, resolve_time
+         FROM tickets WHERE id = $1 AND ($2::uuid IS NULL OR requester_id = $2) FOR UPDATE",
+        ticket_id,
+        sees_only,
+    )
+    .fetch_optional(tx)
+    .await?
+    .ok_or(Error::TicketNotFound)?
+    .try_into()
+}
+
+/// Keeps all that a person can change of a locked ticket.
+pub(super) async fn update_in_tx(tx: &mut PgConnection, ticket: &Ticket) -> Result<Ticket> {
+    sqlx::query_as!(
+        TicketRow,
+        "UPDATE tickets SET
+             title = $2, description = $3, status = $4, priority = $5, category = $6, tags = $7, assignee_id = $8,
+             handler = $9,
+             resolve_time = CASE $4 WHEN 'RESOLVED' THEN coalesce(resolve_time, now()) WHEN 'CLOSED' THEN resolve_time END,
+             update_time = now(),
+             version = version + 1
+         WHERE id = $1
+         RETURNING id, number, title, description, status, priority, category, tags, requester_id, assignee_id, handler,
+                   version, create_time, update_time, first_response_time, resolve_time",
+        ticket.id,
+        ticket.title,
+        ticket.description,
+        <&str>::from(ticket.status),
+        <&str>::from(ticket.priority),
+        <&str>::from(ticket.category),
+        &ticket.tags,
+        ticket.assignee_id,
+        <&str>::from(ticket.handler),
+    )
+    .fetch_one(tx)
+    .await?
+    .try_into()
+}
+
 /// A message to be added.
 pub(crate) struct Post<'a> {
     pub(crate) author_id: Option<Uuid>,

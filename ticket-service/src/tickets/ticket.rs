@@ -77,6 +77,13 @@ pub(crate) struct Ticket {
     pub(crate) resolve_time: Option<OffsetDateTime>,
 }
 
+impl Ticket {
+    /// Another one whenever the ticket is another.
+    pub(crate) fn etag(&self) -> String {
+        format!("{:x}", self.version)
+    }
+}
+
 /// Something said in a ticket.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Message {

@@ -25,6 +25,37 @@ pub(super) fn category(wire: i32) -> Option<Category> {
     })
 }
 
+/// A new value in a request; `None` for a number that is none.
+pub(super) fn new_status(wire: i32) -> Option<Status> {
+    Some(match proto::TicketStatus::try_from(wire).ok()? {
+        proto::TicketStatus::Unspecified => return None,
+        proto::TicketStatus::Open => Status::Open,
+        proto::TicketStatus::InProgress => Status::InProgress,
+        proto::TicketStatus::WaitingOnCustomer => Status::WaitingOnCustomer,
+        proto::TicketStatus::Resolved => Status::Resolved,
+        proto::TicketStatus::Closed => Status::Closed,
+    })
+}
+
+/// A new value in a request; `None` for a number that is none.
+pub(super) fn new_priority(wire: i32) -> Option<Priority> {
+    (wire != proto::TicketPriority::Unspecified as i32).then(|| priority(wire))?
+}
+
+/// A new value in a request; `None` for a number that is none.
+pub(super) fn new_category(wire: i32) -> Option<Category> {
+    (wire != proto::TicketCategory::Unspecified as i32).then(|| category(wire))?
+}
+
+/// A new value in a request; `None` for a number that is none.
+pub(super) fn new_handler(wire: i32) -> Option<Handler> {
+    Some(match proto::TicketHandler::try_from(wire).ok()? {
+        proto::TicketHandler::Unspecified => return None,
+        proto::TicketHandler::Assistant => Handler::Assistant,
+        proto::TicketHandler::Human => Handler::Human,
+    })
+}
+
 /// What a request asks for; `None` for a number that is no visibility.
 pub(super) fn visibility(wire: i32) -> Option<Visibility> {
     Some(match proto::MessageVisibility::try_from(wire).ok()? {
@@ -84,6 +115,7 @@ impl From<Ticket> for proto::Ticket {
             Handler::Assistant => proto::TicketHandler::Assistant,
             Handler::Human => proto::TicketHandler::Human,
         };
+        let etag = ticket.etag();
         Self {
             id: ticket.id.to_string(),
             number: ticket.number,
@@ -100,7 +132,7 @@ impl From<Ticket> for proto::Ticket {
             update_time: Some(timestamp(ticket.update_time)),
             first_response_time: ticket.first_response_time.map(timestamp),
             resolve_time: ticket.resolve_time.map(timestamp),
-            etag: format!("{:x}", ticket.version),
+            etag,
         }
     }
 }

@@ -12,11 +12,11 @@ use deskhand_proto::accounts::v1::{
 };
 use deskhand_proto::replies::v1::{GetReplyRequest, ReplyMode, StreamReplyRequest};
 use deskhand_proto::tickets::v1::{
-    CreateTicketRequest, GetTicketRequest, ListMessagesRequest, ListTicketsRequest, MessageVisibility,
-    PostMessageRequest, TicketPriority,
+    AssignTicketRequest, CreateTicketRequest, GetTicketRequest, ListMessagesRequest, ListTicketEventsRequest,
+    ListTicketsRequest, MessageVisibility, PostMessageRequest, Ticket, TicketPriority, UpdateTicketRequest,
 };
 use prost::Message as _;
-use prost_types::FileDescriptorSet;
+use prost_types::{FieldMask, FileDescriptorSet};
 use ticket_service::accounts::keys::Keys;
 use ticket_service::accounts::tokens::Tokens;
 use ticket_service::caller::{Caller, Role};
@@ -43,6 +43,8 @@ enum Who {
     Owner { not_found: &'static str },
     /// The owner of what the request names, and not even staff.
     OwnerOnly { not_found: &'static str },
+    /// Agents and admins; customers learn that it is not for them, and nothing of what it is about.
+    Staff,
     /// Admins; others learn that it is not for them, and nothing of what it is about.
     Admin,
     /// Not served here at all.
@@ -206,6 +208,28 @@ fn table(named: &Named<'_>) -> BTreeMap<String, Access> {
         ..Default::default()
     };
     add(tickets, "PostMessage", TICKET, post.encode_to_vec());
+    let title = UpdateTicketRequest {
+        ticket: Some(Ticket {
+            id: ticket_id(),
+            title: "another".into(),
+            ..Default::default()
+        }),
+        update_mask: Some(FieldMask {
+            paths: vec!["title".into()],
+        }),
+        ..Default::default()
+    };
+    add(tickets, "UpdateTicket", TICKET, title.encode_to_vec());
+    let assign = AssignTicketRequest {
+        ticket_id: ticket_id(),
+        ..Default::default()
+    };
+    add(tickets, "AssignTicket", Who::Staff, assign.encode_to_vec());
+    let events = ListTicketEventsRequest {
+        ticket_id: ticket_id(),
+        ..Default::default()
+    };
+    add(tickets, "ListTicketEvents", TICKET, events.encode_to_vec());
     let messages = ListMessagesRequest {
         ticket_id: ticket_id(),
         ..Default::default()
@@ -453,7 +477,7 @@ async fn what_is_another_s_is_as_if_it_never_existed() {
 }
 
 #[tokio::test]
-async fn what_is_for_admins_tells_others_nothing() {
+async fn what_is_for_some_tells_others_nothing() {
     let scene = Scene::new().await;
     let nowhere = Uuid::now_v7().to_string();
     let nobody_s = table(&Named {
@@ -464,10 +488,12 @@ async fn what_is_for_admins_tells_others_nothing() {
     });
     let before = scene.desk.count("SELECT count(*) FROM audit_events").await;
     for (path, access) in scene.table() {
-        if !matches!(access.who, Who::Admin) {
-            continue;
-        }
-        for user in [&scene.owner, &scene.agent] {
+        let others: &[&User] = match access.who {
+            Who::Admin => &[&scene.owner, &scene.agent],
+            Who::Staff => &[&scene.owner, &scene.other],
+            _ => continue,
+        };
+        for user in others {
             // Not even whether the request makes sense.
             for request in [&access.request, &nobody_s[&path].request, &Vec::new()] {
                 let refused = scene.call(&path, user, request).await.expect_err(&path);
@@ -481,8 +507,11 @@ async fn what_is_for_admins_tells_others_nothing() {
     }
     assert_eq!(scene.desk.count("SELECT count(*) FROM audit_events").await, before);
     for (path, access) in scene.table() {
-        if matches!(access.who, Who::Admin) {
+        if matches!(access.who, Who::Admin | Who::Staff) {
             scene.call(&path, &scene.admin, &access.request).await.expect(&path);
+        }
+        if matches!(access.who, Who::Staff) {
+            scene.call(&path, &scene.agent, &access.request).await.expect(&path);
         }
     }
 }

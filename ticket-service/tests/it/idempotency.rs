@@ -2,8 +2,11 @@
 
 use deskhand_proto::replies::v1::StreamReplyRequest;
 use deskhand_proto::replies::v1::reply_event::Event;
-use deskhand_proto::tickets::v1::{CreateTicketRequest, PostMessageRequest};
+use deskhand_proto::tickets::v1::{
+    AssignTicketRequest, CreateTicketRequest, PostMessageRequest, Ticket, UpdateTicketRequest,
+};
 use futures_util::future::join_all;
+use prost_types::FieldMask;
 use tonic::Code;
 use uuid::Uuid;
 
@@ -206,4 +209,53 @@ async fn a_repeat_of_a_request_whose_reply_failed_asks_anew() {
     let third = desk.ask_as(&user, request()).await.unwrap().whole().await;
     assert_eq!(third.reply_id, again.reply_id);
     assert_ne!(again.reply_id, failed.reply_id);
+}
+
+#[tokio::test]
+async fn a_hundred_repeats_at_once_change_a_ticket_once() {
+    let desk = Desk::open().await;
+    let (user, agent) = (desk.customer().await, desk.agent().await);
+    let ticket_id = desk.ticket(&user).await;
+    let (update_id, assign_id) = (Uuid::now_v7().to_string(), Uuid::now_v7().to_string());
+    let update = |title: &str| UpdateTicketRequest {
+        ticket: Some(Ticket {
+            id: ticket_id.clone(),
+            title: title.into(),
+            // Only the first finds it so.
+            etag: "1".into(),
+            ..Default::default()
+        }),
+        update_mask: Some(FieldMask {
+            paths: vec!["title".into()],
+        }),
+        request_id: update_id.clone(),
+    };
+    let answers = join_all((0..100).map(|_| {
+        let (mut tickets, request) = (desk.tickets(), agent.asks(update("once")));
+        async move { tickets.update_ticket(request).await.unwrap().into_inner() }
+    }))
+    .await;
+    assert!(answers.iter().all(|answer| *answer == answers[0]));
+    let assign = |assignee: &str| AssignTicketRequest {
+        ticket_id: ticket_id.clone(),
+        assignee_id: assignee.into(),
+        etag: "2".into(),
+        request_id: assign_id.clone(),
+    };
+    let assigned = join_all((0..100).map(|_| {
+        let (mut tickets, request) = (desk.tickets(), agent.asks(assign(&agent.id)));
+        async move { tickets.assign_ticket(request).await.unwrap().into_inner() }
+    }))
+    .await;
+    assert!(assigned.iter().all(|answer| *answer == assigned[0]));
+    assert_eq!(desk.count("SELECT count(*) FROM ticket_events").await, 3);
+    assert_eq!(desk.count("SELECT version::bigint FROM tickets").await, 3);
+
+    let changed = desk.tickets().update_ticket(agent.asks(update("twice"))).await;
+    assert_refused(changed, Code::InvalidArgument, "REQUEST_ID_REUSED", &[]);
+    let changed = desk.tickets().assign_ticket(agent.asks(assign(""))).await;
+    assert_refused(changed, Code::InvalidArgument, "REQUEST_ID_REUSED", &[]);
+    // The first response is kept also when the ticket has moved on since.
+    let late = desk.tickets().update_ticket(agent.asks(update("once"))).await.unwrap();
+    assert_eq!(late.into_inner(), answers[0]);
 }

@@ -8,6 +8,8 @@
 
 mod access;
 mod accounts;
+mod changes;
+mod conflicts;
 mod documentation;
 mod framework;
 mod gateway;
@@ -25,6 +27,7 @@ mod reflection;
 mod replies;
 mod sessions;
 mod smuggling;
+mod statements;
 mod throttle;
 mod tickets;
 mod tokens;

@@ -10,13 +10,13 @@ use deskhand_proto::accounts::v1::auth_service_client::AuthServiceClient;
 
 use crate::harness::{PATIENCE, database};
 
-struct Program {
-    state: tempfile::TempDir,
-    database_url: String,
+pub(crate) struct Program {
+    pub(crate) state: tempfile::TempDir,
+    pub(crate) database_url: String,
 }
 
 impl Program {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self {
             state: tempfile::tempdir().unwrap(),
             database_url: database().await,
@@ -46,16 +46,23 @@ impl Program {
 }
 
 /// A server as a process, killed when dropped.
-struct Server(Child, String);
+pub(crate) struct Server(Child, pub(crate) String);
 
 impl Server {
-    async fn start(program: &Program) -> Self {
+    pub(crate) async fn start(program: &Program) -> Self {
+        Self::start_with(program, |_| {}).await
+    }
+
+    /// With what else is to be set.
+    pub(crate) async fn start_with(program: &Program, set: impl FnOnce(&mut Command)) -> Self {
         let free = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
             .unwrap()
             .to_string();
-        let child = program.command(&["serve", "--listen", &free]).spawn().unwrap();
+        let mut command = program.command(&["serve", "--listen", &free]);
+        set(&mut command);
+        let child = command.spawn().unwrap();
         let server = Self(child, free);
         let began = Instant::now();
         while !program
