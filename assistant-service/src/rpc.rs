@@ -42,6 +42,24 @@ impl AssistantService for Rpc {
         )))
     }
 
+    async fn summarize(
+        &self,
+        _request: Request<proto::SummarizeRequest>,
+    ) -> Result<Response<proto::SummarizeResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn triage(&self, _request: Request<proto::TriageRequest>) -> Result<Response<proto::TriageResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn rewrite(
+        &self,
+        _request: Request<proto::RewriteRequest>,
+    ) -> Result<Response<proto::RewriteResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
     async fn list_prompts(
         &self,
         _request: Request<proto::ListPromptsRequest>,
@@ -65,6 +83,7 @@ impl AssistantService for Rpc {
             prompt_version: prompt.version,
             model: self.replies.model().to_owned(),
             messages: messages.collect(),
+            estimated_tokens: 0,
         }))
     }
 
@@ -94,6 +113,8 @@ fn stream_response(event: Event) -> proto::StreamReplyResponse {
             model,
             prompt_id: prompt_id.to_owned(),
             prompt_version,
+            input_tokens_at_most: 0,
+            output_tokens_at_most: 0,
         }),
         Event::Delta(text) => response::Event::Delta(response::Delta { text }),
         Event::CallEnded(Ended {
@@ -117,6 +138,9 @@ fn stream_response(event: Event) -> proto::StreamReplyResponse {
                 // The limits of a call make longer ones impossible.
                 time_to_first_token: time_to_first_text.and_then(|time| time.try_into().ok()),
                 duration: duration.try_into().ok(),
+                usage_source: proto::UsageSource::Reported.into(),
+                cost_micro_usd: 0,
+                model: String::new(),
             })
         }
         Event::Finished => response::Event::Finished(response::Finished {}),
@@ -152,12 +176,14 @@ fn prompt(template: &Template) -> proto::Prompt {
         version: template.version.clone(),
         task: task.into(),
         category: category.into(),
+        overridden: false,
     }
 }
 
 fn model(offered: Model, in_use: &str) -> proto::Model {
     proto::Model {
         in_use: offered.id == in_use,
+        fallback: false,
         id: offered.id,
         owned_by: offered.owned_by,
         context_window: offered.context_window.unwrap_or_default().into(),

@@ -178,6 +178,7 @@ pub(crate) fn turn(author: AuthorKind, body: &str) -> proto::Turn {
     proto::Turn {
         author_kind: author.into(),
         body: body.to_owned(),
+        internal: false,
     }
 }
 
@@ -185,6 +186,7 @@ pub(crate) fn turn(author: AuthorKind, body: &str) -> proto::Turn {
 pub(crate) fn about(newest: &str) -> proto::StreamReplyRequest {
     proto::StreamReplyRequest {
         conversation: Some(conversation(newest)),
+        ..Default::default()
     }
 }
 
@@ -192,7 +194,14 @@ pub(crate) fn about(newest: &str) -> proto::StreamReplyRequest {
 pub(crate) fn wrong_conversations() -> Vec<(Option<proto::Conversation>, Vec<&'static str>)> {
     let right = || conversation("hello");
     let with_turn = |author_kind: i32, body: String| {
-        let turns = vec![turn(AuthorKind::Customer, "fine"), proto::Turn { author_kind, body }];
+        let turns = vec![
+            turn(AuthorKind::Customer, "fine"),
+            proto::Turn {
+                author_kind,
+                body,
+                internal: false,
+            },
+        ];
         Some(proto::Conversation { turns, ..right() })
     };
     vec![

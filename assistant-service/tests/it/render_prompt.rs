@@ -8,6 +8,7 @@ use crate::harness::{Desk, conversation, turn, violated_fields, wrong_conversati
 async fn render(desk: &Desk, conversation: proto::Conversation) -> proto::RenderPromptResponse {
     let request = proto::RenderPromptRequest {
         conversation: Some(conversation),
+        ..Default::default()
     };
     desk.client.clone().render_prompt(request).await.unwrap().into_inner()
 }
@@ -112,7 +113,10 @@ async fn wrong_requests_are_refused_by_field() {
         let status = desk
             .client
             .clone()
-            .render_prompt(proto::RenderPromptRequest { conversation })
+            .render_prompt(proto::RenderPromptRequest {
+                conversation,
+                ..Default::default()
+            })
             .await
             .unwrap_err();
         assert_eq!(violated_fields(&status), fields);

@@ -72,6 +72,7 @@ async fn the_category_picks_the_prompt() {
         let reply = desk
             .reply(proto::StreamReplyRequest {
                 conversation: Some(conversation),
+                ..Default::default()
             })
             .await;
         assert!(reply.finished());
@@ -89,6 +90,7 @@ async fn a_ticket_without_messages_is_answered_by_its_description() {
     let reply = desk
         .reply(proto::StreamReplyRequest {
             conversation: Some(conversation),
+            ..Default::default()
         })
         .await;
     assert!(reply.finished());
@@ -194,6 +196,7 @@ async fn the_longest_conversation_that_is_allowed_is_answered() {
     let reply = desk
         .reply(proto::StreamReplyRequest {
             conversation: Some(conversation),
+            ..Default::default()
         })
         .await;
     assert!(reply.finished(), "{reply:?}");
@@ -211,7 +214,12 @@ async fn the_longest_conversation_that_is_allowed_is_answered() {
 async fn wrong_requests_are_refused_by_field_and_nothing_is_sent() {
     let (desk, sim) = Desk::simulated(&[]).await;
     for (conversation, fields) in wrong_conversations() {
-        let reply = desk.reply(proto::StreamReplyRequest { conversation }).await;
+        let reply = desk
+            .reply(proto::StreamReplyRequest {
+                conversation,
+                ..Default::default()
+            })
+            .await;
         assert!(reply.events.is_empty());
         assert_eq!(violated_fields(&reply.status.unwrap()), fields);
     }

@@ -20,6 +20,7 @@ async fn the_request_holds_what_was_rendered_and_only_fields_that_the_model_take
         .clone()
         .render_prompt(proto::RenderPromptRequest {
             conversation: Some(conversation.clone()),
+            ..Default::default()
         })
         .await
         .unwrap()
@@ -27,6 +28,7 @@ async fn the_request_holds_what_was_rendered_and_only_fields_that_the_model_take
     let reply = desk
         .reply(proto::StreamReplyRequest {
             conversation: Some(conversation),
+            ..Default::default()
         })
         .await;
     assert!(reply.finished());

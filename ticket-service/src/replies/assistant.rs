@@ -39,6 +39,7 @@ impl Assistant {
     ) -> Result<Streaming<StreamReplyResponse>, Status> {
         let mut request = Request::new(StreamReplyRequest {
             conversation: Some(conversation.into()),
+            task: proto::Task::Reply.into(),
         });
         request.set_timeout(ATTEMPT);
         Ok(self.0.clone().stream_reply(request).await?.into_inner())
@@ -81,6 +82,7 @@ impl From<Conversation> for proto::Conversation {
         let turn = |(kind, body): (AuthorKind, String)| proto::Turn {
             author_kind: tickets::AuthorKind::from(kind).into(),
             body,
+            internal: false,
         };
         Self {
             title: conversation.title,

@@ -79,6 +79,8 @@ async fn answer(
                     call.ended = Some(ended);
                 }
             }
+            // TODO of the next commits: what a hand-off does to a ticket.
+            Some(Event::HandOff(_)) => return Outcome::Failed(Failure::EmptyAnswer),
             Some(Event::Finished(_)) => return Outcome::Whole,
             // Something newer than this program; nothing that it must know.
             None => {}
@@ -112,7 +114,7 @@ impl Call {
         match self.ended.as_ref().map(CallEnded::outcome) {
             Some(CallOutcome::Completed) => "COMPLETED",
             Some(CallOutcome::Failed | CallOutcome::Unspecified) => "FAILED",
-            None => "CUT_SHORT",
+            Some(CallOutcome::CutShort) | None => "CUT_SHORT",
         }
     }
 }
