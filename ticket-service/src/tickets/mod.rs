@@ -1,8 +1,13 @@
 //! Tickets, and the conversation in them.
 
+mod filter;
+mod lists;
+#[cfg(test)]
+mod plans;
 mod policy;
 mod request;
 mod rpc;
+mod search;
 mod service;
 mod status;
 pub(crate) mod store;
