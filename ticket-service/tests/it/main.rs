@@ -9,6 +9,8 @@
 mod access;
 mod accounts;
 mod documentation;
+mod feed;
+mod feed_order;
 mod framework;
 mod gateway;
 mod harness;
