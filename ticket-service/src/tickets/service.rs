@@ -252,7 +252,10 @@ async fn change_in_tx(
         return Ok(before);
     }
     let ticket = store::update_in_tx(tx, &after).await?;
-    if changes.iter().any(|change| matches!(&*change.field, "title" | "description")) {
+    if changes
+        .iter()
+        .any(|change| matches!(&*change.field, "title" | "description"))
+    {
         search::rebuild_in_tx(tx, ticket.id).await?;
     }
     let actor = if ticket.requester_id == caller.user {

@@ -11,6 +11,8 @@ mod accounts;
 mod changes;
 mod conflicts;
 mod documentation;
+mod feed;
+mod feed_order;
 mod framework;
 mod gateway;
 mod harness;
