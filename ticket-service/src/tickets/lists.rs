@@ -2,6 +2,10 @@
 
 mod statement;
 
+use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
 use sqlx::{PgPool, QueryBuilder};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -66,16 +70,16 @@ struct RankedRow {
     top: Uuid,
 }
 
-/// The tickets that fit, in order, from the one after `after`.
+/// The tickets that fit, in order, from the one after `after`; `few` where the tag is rare.
 pub(super) async fn list(
     pool: &PgPool,
     sees_only: Option<Uuid>,
     filter: &Filter,
+    few: bool,
     after: Option<Position>,
     limit: i64,
 ) -> Result<Vec<Found>> {
     let mut sql = QueryBuilder::new("");
-    let few = has_rare_tag(pool, filter).await?;
     push(&mut sql, sees_only, filter, few, after, limit)?;
     // Not persistent: a kept statement may come to be planned for no values in particular.
     if filter.order == Order::Relevance {
@@ -86,25 +90,41 @@ pub(super) async fn list(
     rows.into_iter().map(|row| found(row, filter.order)).collect()
 }
 
-/// Whether few tickets have the tag that is asked for, as far as PostgreSQL keeps count: under one in 1000, so that walking
-/// through all until a page is full would take longer than to fetch them by their index. The planner is not left to decide:
-/// it takes a tag that it knows nothing of to be on up to one ticket in 200, and would walk to the end.
-pub(super) async fn has_rare_tag(pool: &PgPool, filter: &Filter) -> Result<bool> {
-    let Some(tag) = &filter.tag else {
-        return Ok(false);
-    };
-    let common = sqlx::query_scalar!(
-        r#"SELECT EXISTS (
-               SELECT FROM pg_stats,
-                    unnest(most_common_elems::text::text[], most_common_elem_freqs) AS kept (tag, frequency)
+/// The tags that many tickets have, as far as PostgreSQL keeps count: one in 1000 or more, so that walking through all until a
+/// page is full is quicker than to fetch them by their index. The planner is not left to decide: it takes a tag that it knows
+/// nothing of to be on up to one ticket in 200, and would walk to the end.
+#[derive(Debug, Default)]
+pub(super) struct CommonTags(Mutex<Option<(Instant, HashSet<String>)>>);
+
+impl CommonTags {
+    /// For so long what was read holds; PostgreSQL itself counts anew every now and then only.
+    const FRESH: Duration = Duration::from_secs(60);
+
+    /// Whether few tickets have the tag that is asked for.
+    pub(super) async fn few_fit(&self, pool: &PgPool, filter: &Filter) -> Result<bool> {
+        let Some(tag) = &filter.tag else {
+            return Ok(false);
+        };
+        if let Some((read, tags)) = &*self.lock()
+            && read.elapsed() < Self::FRESH
+        {
+            return Ok(!tags.contains(tag));
+        }
+        let common = sqlx::query_scalar!(
+            r#"SELECT kept.tag AS "tag!"
+               FROM pg_stats, unnest(most_common_elems::text::text[], most_common_elem_freqs) AS kept (tag, frequency)
                WHERE tablename = 'tickets' AND attname = 'tags' AND schemaname = current_schema()
-                 AND kept.tag = $1 AND kept.frequency >= 0.001
-           ) AS "common!""#,
-        tag,
-    )
-    .fetch_one(pool)
-    .await?;
-    Ok(!common)
+                 AND kept.tag IS NOT NULL AND kept.frequency >= 0.001"#
+        );
+        let tags: HashSet<String> = common.fetch_all(pool).await?.into_iter().collect();
+        let few = !tags.contains(tag);
+        *self.lock() = Some((Instant::now(), tags));
+        Ok(few)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<(Instant, HashSet<String>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 fn found(row: TicketRow, order: Order) -> Result<Found> {

@@ -358,7 +358,7 @@ fn look(node: &Value, plan: &mut Plan) {
 
 async fn plan(pool: &PgPool, sees_only: Option<Uuid>, filter: &Filter, after: Option<lists::Position>) -> (Plan, f64) {
     let mut sql = QueryBuilder::new("EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) ");
-    let few = lists::has_rare_tag(pool, filter).await.unwrap();
+    let few = lists::CommonTags::default().few_fit(pool, filter).await.unwrap();
     lists::push(&mut sql, sees_only, filter, few, after, 21).unwrap();
     let told: Value = sql
         .build_query_scalar()
@@ -401,7 +401,8 @@ async fn no_list_costs_more_in_a_larger_table() {
                     let name = format!("{kind}, {order:?}, {who}, page {page}");
                     println!("{name}: {millis:.1} ms, {} rows in {}", plan.most.0, plan.most.1);
                     faults.extend(plan.faults.into_iter().map(|fault| format!("{name}: {fault}")));
-                    let rows = lists::list(&pool, sees_only, &filter, after, 20).await.unwrap();
+                    let few = lists::CommonTags::default().few_fit(&pool, &filter).await.unwrap();
+                    let rows = lists::list(&pool, sees_only, &filter, few, after, 20).await.unwrap();
                     after = rows.last().map(|found| found.position);
                     if after.is_none() {
                         break;

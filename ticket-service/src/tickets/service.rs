@@ -7,7 +7,7 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::filter::Filter;
-use super::lists::{self, Found, Position};
+use super::lists::{self, CommonTags, Found, Position};
 use super::patch::differences;
 use super::policy;
 use super::policy::Party;
@@ -34,13 +34,19 @@ const NEWEST: i64 = 20;
 pub(crate) struct Service {
     pool: PgPool,
     feed: Arc<Hint>,
+    tags: CommonTags,
     pub(super) secret: Arc<Secret>,
 }
 
 impl Service {
     /// With what it needs.
     pub(crate) fn new(pool: PgPool, secret: Arc<Secret>, feed: Arc<Hint>) -> Self {
-        Self { pool, feed, secret }
+        Self {
+            pool,
+            feed,
+            tags: CommonTags::default(),
+            secret,
+        }
     }
 
     /// Opens a ticket.
@@ -73,13 +79,15 @@ impl Service {
     pub(super) async fn list(&self, caller: &Caller, filter: &Filter, token: &str) -> Result<Page<Found>> {
         let tokens = page::Tokens::new(&self.secret, caller, &[b"tickets", &filter.fingerprint]);
         let after = tokens.open(token)?.map(Position::from_bytes);
-        if let Some(query) = &filter.query
+        let size = filter.page_size;
+        let few = self.tags.few_fit(&self.pool, filter).await?;
+        let rows = lists::list(&self.pool, caller.sees_only(), filter, few, after, size + 1).await?;
+        // Nothing is found by a query without a word to look for; the reason is asked for only then.
+        if let Some(query) = filter.query.as_ref().filter(|_| rows.is_empty())
             && !search::is_searchable(&self.pool, query).await?
         {
             return violations::only("query", Err("must have a word to look for"));
         }
-        let size = filter.page_size;
-        let rows = lists::list(&self.pool, caller.sees_only(), filter, after, size + 1).await?;
         let page = tokens.cut(rows, size, |found| found.position.to_bytes())?;
         if caller.role == Role::Admin {
             let details = json!({ "count": page.items.len() });

@@ -272,6 +272,11 @@ impl Select<'_> {
         if filter.query.is_some() {
             sql.push(" AND s.").push(self.document()).push(" @@ ");
             self.push_query(sql);
+            // Of a query without a word to look for, `querytree` leaves nothing, or T, for true. The planner sees that none
+            // fits, and nothing is read.
+            sql.push(" AND querytree(");
+            self.push_query(sql);
+            sql.push(") NOT IN ('', 'T')");
         }
     }
 
