@@ -23,9 +23,17 @@ CREATE TABLE ticket_events (
     CONSTRAINT ticket_events_actor_named CHECK ((actor_kind IN ('CUSTOMER', 'AGENT')) = (actor_id IS NOT NULL))
 );
 CREATE INDEX ticket_events_of_ticket ON ticket_events (ticket_id, id);
-CREATE INDEX ticket_events_of_requester ON ticket_events (requester_id, position) WHERE NOT internal;
+CREATE INDEX ticket_events_of_requester ON ticket_events (requester_id, position) WHERE NOT internal AND position IS NOT NULL;
 -- Waiting for their place.
 CREATE INDEX ticket_events_new ON ticket_events (id) WHERE position IS NULL;
+
+-- The newest position that was given: not the largest in the table, for an event that is removed must not leave its place to
+-- another, which those who are past it would miss.
+CREATE TABLE feed_head (
+    id       boolean PRIMARY KEY DEFAULT true CONSTRAINT feed_head_one_row CHECK (id),
+    position bigint  NOT NULL
+);
+INSERT INTO feed_head (position) VALUES (0);
 
 -- The history of what was there before, as far as it is known.
 INSERT INTO ticket_events (ticket_id, requester_id, kind, actor_kind, actor_id, changes, message_id, reply_id, internal, create_time)

@@ -23,52 +23,40 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 
 /// The service and what it needs; stopped when dropped.
 pub(crate) struct Desk {
-    service: Child,
-    address: SocketAddr,
+    service: Service,
     cluster: Cluster,
-    _state: TempDir,
+    state: TempDir,
+}
+
+/// One process of it.
+pub(crate) struct Service {
+    process: Child,
+    address: SocketAddr,
 }
 
 impl Desk {
     /// Starts it, with accounts.
     pub(crate) async fn open() -> anyhow::Result<Self> {
-        let program = beside_this_program("ticket-service")?;
         let cluster = local_postgres::throwaway()?;
         cluster.create_database(DATABASE)?;
         let state = tempfile::tempdir()?;
-        let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let command = |word: &str| {
-            let mut command = Command::new(&program);
-            command
-                .arg(word)
-                .env_clear()
-                .env("DATABASE_URL", cluster.url(DATABASE))
-                .env("TICKET_SERVICE_ADDR", address.to_string())
-                .env("TICKET_OPS_ADDR", "127.0.0.1:0")
-                .env("DESKHAND_SECRET_FILE", state.path().join("secret"))
-                .env("SIGNING_KEYS_DIR", state.path().join("keys"))
-                .env("LOGIN_FAILURES_PER_ADDRESS", "0")
-                .env("RUST_LOG", "warn");
-            command
-        };
         ensure!(
-            command("migrate").status()?.success(),
+            command("migrate", &cluster, &state)?.status()?.success(),
             "the database could not be migrated"
         );
-        let service = spawn_tied(command("serve"), OnParentDeath::Kill)?;
-        let began = Instant::now();
-        while !command("health").output()?.status.success() {
-            ensure!(began.elapsed() < READY_WITHIN, "ticket-service does not become healthy");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let service = Service::start(&cluster, &state).await?;
         let desk = Self {
             service,
-            address,
             cluster,
-            _state: state,
+            state,
         };
         desk.fill().await?;
         Ok(desk)
+    }
+
+    /// Another process of the same desk.
+    pub(crate) async fn replica(&self) -> anyhow::Result<Service> {
+        Service::start(&self.cluster, &self.state).await
     }
 
     /// One account is made as anyone makes it; the others share its hash.
@@ -92,13 +80,18 @@ impl Desk {
 
     /// A client with a connection of its own.
     pub(crate) async fn client(&self) -> anyhow::Result<AuthServiceClient<Channel>> {
-        Ok(AuthServiceClient::connect(format!("http://{}", self.address)).await?)
+        Ok(AuthServiceClient::new(self.channel().await?))
+    }
+
+    /// A connection.
+    pub(crate) async fn channel(&self) -> anyhow::Result<Channel> {
+        self.service.channel().await
     }
 
     /// How many threads of that name the service has.
     pub(crate) fn threads(&self, name: &str) -> anyhow::Result<usize> {
         let mut count = 0;
-        for thread in std::fs::read_dir(format!("/proc/{}/task", self.service.id()))? {
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.service.process.id()))? {
             count += usize::from(std::fs::read_to_string(thread?.path().join("comm"))?.trim() == name);
         }
         Ok(count)
@@ -106,7 +99,7 @@ impl Desk {
 
     /// Memory that the service has in use, and the most it ever had, in KiB.
     pub(crate) fn resident_kib(&self) -> anyhow::Result<(u64, u64)> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.service.id()))?;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.service.process.id()))?;
         let field = |name: &str| {
             let line = status
                 .lines()
@@ -118,11 +111,51 @@ impl Desk {
     }
 }
 
-impl Drop for Desk {
-    fn drop(&mut self) {
-        let _ = self.service.kill();
-        let _ = self.service.wait();
+impl Service {
+    async fn start(cluster: &Cluster, state: &TempDir) -> anyhow::Result<Self> {
+        let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let at_address = |word| -> anyhow::Result<Command> {
+            let mut command = command(word, cluster, state)?;
+            command.env("TICKET_SERVICE_ADDR", address.to_string());
+            Ok(command)
+        };
+        let process = spawn_tied(at_address("serve")?, OnParentDeath::Kill)?;
+        let service = Self { process, address };
+        let began = Instant::now();
+        while !at_address("health")?.output()?.status.success() {
+            ensure!(began.elapsed() < READY_WITHIN, "ticket-service does not become healthy");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(service)
     }
+
+    /// A connection.
+    pub(crate) async fn channel(&self) -> anyhow::Result<Channel> {
+        Ok(Channel::from_shared(format!("http://{}", self.address))?
+            .connect()
+            .await?)
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn command(word: &str, cluster: &Cluster, state: &TempDir) -> anyhow::Result<Command> {
+    let mut command = Command::new(beside_this_program("ticket-service")?);
+    command
+        .arg(word)
+        .env_clear()
+        .env("DATABASE_URL", cluster.url(DATABASE))
+        .env("TICKET_OPS_ADDR", "127.0.0.1:0")
+        .env("DESKHAND_SECRET_FILE", state.path().join("secret"))
+        .env("SIGNING_KEYS_DIR", state.path().join("keys"))
+        .env("LOGIN_FAILURES_PER_ADDRESS", "0")
+        .env("RUST_LOG", "warn");
+    Ok(command)
 }
 
 /// Logs in.

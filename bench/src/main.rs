@@ -3,6 +3,7 @@
 
 mod argon2_slots;
 mod desk;
+mod feed;
 mod login_times;
 mod table;
 
@@ -24,6 +25,8 @@ enum Scenario {
     LoginTimes,
     /// 200 log-ins at once: memory, other calls, rate.
     Argon2Slots,
+    /// How long after a change its event is told: here, on another replica, among 2,000 watchers.
+    Feed,
 }
 
 #[tokio::main]
@@ -33,6 +36,7 @@ async fn main() -> anyhow::Result<()> {
     let table = match args.scenario {
         Scenario::LoginTimes => login_times::run(time).await?,
         Scenario::Argon2Slots => argon2_slots::run(time).await?,
+        Scenario::Feed => feed::run(time).await?,
     };
     println!("{table}");
     Ok(())

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use deskhand_proto::accounts::v1::auth_service_client::AuthServiceClient;
 use deskhand_proto::accounts::v1::user_service_client::UserServiceClient;
+use deskhand_proto::feed::v1::feed_service_client::FeedServiceClient;
 use deskhand_proto::replies::v1::reply_service_client::ReplyServiceClient;
 use deskhand_proto::tickets::v1::ticket_service_client::TicketServiceClient;
 use secrecy::SecretString;
@@ -14,11 +15,27 @@ use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
 use crate::failure::Failure;
-use crate::line::{CALL_TIMEOUT, GRACE, Line, Terms};
+use crate::line::{CALL_TIMEOUT, GRACE, Limits, Line, Terms};
 use crate::server::Server;
 use crate::session::{Identity, Keeper};
 
 const STREAM_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+/// A call that is made once.
+const CALL: Limits = Limits {
+    time: CALL_TIMEOUT,
+    told: true,
+    repeat_within: Duration::ZERO,
+};
+/// One that may be repeated.
+const CHANGE: Limits = Limits {
+    repeat_within: Duration::MAX,
+    ..CALL
+};
+const STREAM: Limits = Limits {
+    time: STREAM_TIMEOUT,
+    ..CHANGE
+};
+const WATCH: Limits = Limits { told: false, ..CHANGE };
 /// A page of a hundred messages, the assistant's long ones too.
 const LARGEST_ANSWER: usize = 64 << 20;
 
@@ -81,6 +98,10 @@ impl Connection {
         ReplyServiceClient::new(self.line.channel.clone())
     }
 
+    pub(crate) fn feed(&self) -> FeedServiceClient<Channel> {
+        FeedServiceClient::new(self.line.channel.clone())
+    }
+
     /// Makes a call, and no repeat of one that the server may have taken.
     pub(crate) async fn call<Q: Clone, A>(
         &self,
@@ -88,7 +109,7 @@ impl Connection {
         method: impl AsyncFn(Request<Q>) -> Result<Response<A>, Status>,
     ) -> Result<A, Failure> {
         let method = async |request| method(request).await.map(Response::into_inner);
-        let (answer, _) = self.made(message, CALL_TIMEOUT, Duration::ZERO, method).await?;
+        let (answer, _) = self.made(message, CALL, method).await?;
         Ok(answer)
     }
 
@@ -100,7 +121,7 @@ impl Connection {
         method: impl AsyncFn(Request<Q>) -> Result<Response<A>, Status>,
     ) -> Result<A, Failure> {
         let method = async |request| method(request).await.map(Response::into_inner);
-        let (answer, _) = self.made(message, CALL_TIMEOUT, Duration::MAX, method).await?;
+        let (answer, _) = self.made(message, CHANGE, method).await?;
         Ok(answer)
     }
 
@@ -110,12 +131,8 @@ impl Connection {
         message: Q,
         method: impl AsyncFn(Request<Q>) -> Result<Response<Streaming<A>>, Status>,
     ) -> Result<Pieces<A>, Failure> {
-        let open = async |request| {
-            let mut pieces = method(request).await?.into_inner();
-            let first = pieces.message().await?;
-            Ok((first, pieces))
-        };
-        let ((first, rest), deadline) = self.made(message, STREAM_TIMEOUT, Duration::MAX, open).await?;
+        let open = async |request| opened(method(request).await?).await;
+        let ((first, rest), deadline) = self.made(message, STREAM, open).await?;
         Ok(Pieces {
             connection: self.clone(),
             deadline,
@@ -124,17 +141,35 @@ impl Connection {
         })
     }
 
+    /// Opens an answer that goes on until it is left, and waits for its first piece; only that has a limit of time.
+    pub(crate) async fn watch<Q: Clone, A>(
+        &self,
+        message: Q,
+        method: impl AsyncFn(Request<Q>) -> Result<Response<Streaming<A>>, Status>,
+    ) -> Result<(Option<A>, Streaming<A>), Failure> {
+        let open = async |request| opened(method(request).await?).await;
+        let (answer, _) = self.made(message, WATCH, open).await?;
+        Ok(answer)
+    }
+
+    /// What a status means that something opened here ended in.
+    pub(crate) fn failure(&self, status: Status) -> Failure {
+        Failure::status(status, &self.line.server)
+    }
+
     /// Makes a call; where its token is not accepted, once more with the next one: such a call has done nothing yet.
     async fn made<Q: Clone, A>(
         &self,
         message: Q,
-        time: Duration,
-        repeat_within: Duration,
+        limits: Limits,
         method: impl AsyncFn(Request<Q>) -> Result<A, Status>,
     ) -> Result<(A, Instant), Failure> {
+        let limits = Limits {
+            time: self.line.time(limits.time),
+            ..limits
+        };
         let terms = || Terms {
-            time: self.line.time(time),
-            repeat_within,
+            limits,
             bearer: self.identity().map(Identity::bearer),
         };
         match self.line.attempt(message.clone(), terms(), &method).await {
@@ -145,12 +180,19 @@ impl Connection {
 
     /// Whether there is another token to try, where this failure was for the token; told otherwise where the session has
     /// ended.
-    async fn renew_after(&self, failure: &Failure) -> Result<bool, Failure> {
+    pub(crate) async fn renew_after(&self, failure: &Failure) -> Result<bool, Failure> {
         match self.identity() {
             Some(identity) => identity.renew_after(failure).await,
             None => Ok(false),
         }
     }
+}
+
+/// The first piece, and where the others come from.
+async fn opened<A>(answer: Response<Streaming<A>>) -> Result<(Option<A>, Streaming<A>), Status> {
+    let mut pieces = answer.into_inner();
+    let first = pieces.message().await?;
+    Ok((first, pieces))
 }
 
 /// An answer that comes in pieces, until its deadline.

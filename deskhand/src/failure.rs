@@ -1,15 +1,16 @@
 //! What can go wrong, what is said about it, and the exit code it ends in.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use serde::Serialize;
-use tonic::{Code, ConnectError, Status, TimeoutExpired};
-use tonic_types::StatusExt;
+use tonic::{Code, Status, TimeoutExpired};
 
+use crate::refusal::{LOG_IN, Refusal, Violation, whole_seconds};
 use crate::server::Server;
-use crate::status::{caused_by, code_name, exit_code_of, is_broken, root_cause};
+use crate::status::{caused_by, code_name, exit_code_of};
 use crate::transcript::{Ending, Fault};
 
 /// Why a command did not do what it was asked for.
@@ -28,6 +29,9 @@ pub(crate) enum Failure {
     /// Another command is at the same thing, and does not finish.
     #[error("{0}")]
     Busy(String),
+    /// The command is not for people of this role.
+    #[error("{0}")]
+    RoleNotAllowed(String),
     /// The server's answer, or why there is none.
     #[error("{}", .0.sentence)]
     Status(Box<Refusal>),
@@ -45,23 +49,6 @@ pub(crate) enum Failure {
     Output(#[from] io::Error),
 }
 
-/// A status, decoded.
-#[derive(Debug)]
-pub(crate) struct Refusal {
-    code: Code,
-    sentence: String,
-    reason: Option<String>,
-    violations: Vec<Violation>,
-    retry_after: Option<Duration>,
-}
-
-/// A field that the server does not accept.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Violation {
-    field: String,
-    description: String,
-}
-
 /// Everything there is to say about a failure, for people and for `--json`.
 #[derive(Serialize)]
 pub(crate) struct Report {
@@ -73,6 +60,9 @@ pub(crate) struct Report {
     /// The same for programs, from `google.rpc.ErrorInfo`, or the reason that a stream told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
+    /// What `google.rpc.ErrorInfo` has besides, such as the statuses that are `allowed`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) metadata: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) field_violations: Vec<Violation>,
     /// What to do about it.
@@ -84,65 +74,39 @@ pub(crate) struct Report {
     pub(crate) exit_code: u8,
 }
 
-impl Violation {
-    /// As one line.
-    pub(crate) fn line(&self) -> String {
-        format!("{}: {}", self.field, self.description)
-    }
-}
-
 impl Failure {
     /// A status that a call to `server` ended in.
     pub(crate) fn status(status: Status, server: &Server) -> Self {
         if caused_by::<TimeoutExpired>(&status) || status.code() == Code::DeadlineExceeded {
             return Self::TimedOut;
         }
-        let broken = is_broken(&status);
-        let sentence = if caused_by::<ConnectError>(&status) {
-            let address = &server.address;
-            let named_by = server.named_by.as_ref();
-            let told = named_by
-                .map(|path| format!(", which {} names", path.display()))
-                .unwrap_or_default();
-            format!(
-                "cannot reach ticket-service at {address}{told}: {}",
-                root_cause(&status)
-            )
-        } else if broken {
-            format!(
-                "the connection to ticket-service at {} broke: {}",
-                server.address,
-                root_cause(&status)
-            )
-        } else if status.message().is_empty() {
-            format!("the server answered {} without a word", code_name(status.code()))
-        } else {
-            status.message().to_owned()
-        };
-        let details = status.get_error_details();
-        let violations = details
-            .bad_request()
-            .map(|bad| bad.field_violations.as_slice())
-            .unwrap_or_default();
-        Self::Status(Box::new(Refusal {
-            code: if broken { Code::Unavailable } else { status.code() },
-            sentence,
-            reason: details.error_info().map(|info| info.reason.clone()),
-            violations: violations
-                .iter()
-                .map(|violation| Violation {
-                    field: violation.field.clone(),
-                    description: violation.description.clone(),
-                })
-                .collect(),
-            retry_after: details.retry_info().and_then(|info| info.retry_delay),
-        }))
+        Self::Status(Box::new(Refusal::of(&status, server)))
     }
 
     /// Why the server refused, for programs.
     pub(crate) fn reason(&self) -> Option<&str> {
         match self {
             Self::Status(refusal) => refusal.reason.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Whether the same may well be done in a while.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::TimedOut | Self::Busy(_) => true,
+            Self::Status(refusal) => {
+                matches!(refusal.code, Code::Unavailable | Code::ResourceExhausted)
+                    || self.reason() == Some("WATCHER_TOO_SLOW")
+            }
+            _ => false,
+        }
+    }
+
+    /// How long to wait first, where the server says so.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status(refusal) => refusal.retry_after,
             _ => None,
         }
     }
@@ -158,6 +122,7 @@ impl Failure {
             Self::Local(_) | Self::Stream(_) => 1,
             Self::Usage(_) => 2,
             Self::NotLoggedIn(_) | Self::SessionEnded { .. } => 3,
+            Self::RoleNotAllowed(_) => exit_code_of(Code::PermissionDenied),
             Self::Status(refusal) => exit_code_of(refusal.code),
             Self::TimedOut | Self::Busy(_) => 6,
             Self::NoAnswer(ending) => match **ending {
@@ -175,6 +140,7 @@ impl Failure {
             sentence: self.to_string(),
             code: None,
             reason: None,
+            metadata: BTreeMap::new(),
             field_violations: Vec::new(),
             hint: None,
             retry_after_seconds: None,
@@ -184,6 +150,7 @@ impl Failure {
             Self::Status(refusal) => {
                 report.code = Some(code_name(refusal.code));
                 report.reason.clone_from(&refusal.reason);
+                report.metadata.clone_from(&refusal.metadata);
                 report.field_violations.clone_from(&refusal.violations);
                 report.hint = refusal.hint();
                 report.retry_after_seconds = refusal.retry_after.map(whole_seconds);
@@ -197,6 +164,7 @@ impl Failure {
                 report.reason = Some("SESSION_ENDED".to_owned());
                 report.hint = Some(LOG_IN.replace("ADDRESS", email));
             }
+            Self::RoleNotAllowed(_) => report.reason = Some("ROLE_NOT_ALLOWED".to_owned()),
             Self::NoAnswer(ending) => report.reason = ending.reason(),
             Self::Local(_) | Self::Usage(_) | Self::Busy(_) | Self::Stream(_) | Self::Interrupted | Self::Output(_) => {
             }
@@ -205,36 +173,15 @@ impl Failure {
     }
 }
 
-const LOG_IN: &str = "log in with: deskhand login --email ADDRESS";
-
 impl From<&Failure> for ExitCode {
     fn from(failure: &Failure) -> Self {
         Self::from(failure.exit_code())
     }
 }
 
-impl Refusal {
-    fn hint(&self) -> Option<String> {
-        if self.code == Code::Unauthenticated && self.reason.as_deref() != Some("INVALID_CREDENTIALS") {
-            return Some(LOG_IN.to_owned());
-        }
-        let seconds = whole_seconds(self.retry_after?);
-        Some(if seconds > 120 {
-            format!("try again in {} min", seconds.div_ceil(60))
-        } else {
-            format!("try again in {seconds} s")
-        })
-    }
-}
-
-/// Rounded up: earlier would be too early.
-fn whole_seconds(duration: Duration) -> u64 {
-    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
-}
-
 #[cfg(test)]
 mod tests {
-    use tonic_types::ErrorDetails;
+    use tonic_types::{ErrorDetails, StatusExt};
 
     use super::*;
     use crate::status::is_unavailable;
@@ -270,6 +217,7 @@ mod tests {
                 3,
             ),
             (Failure::Busy(String::new()), 6),
+            (Failure::RoleNotAllowed(String::new()), 5),
             (Failure::TimedOut, 6),
             (Failure::NoAnswer(Box::new(Ending::Superseded)), 7),
             (
@@ -302,6 +250,60 @@ mod tests {
         let lines: Vec<String> = report.field_violations.iter().map(Violation::line).collect();
         assert_eq!(lines, ["email: is not an address", "password: is too short"]);
         assert_eq!(report.exit_code, 5);
+    }
+
+    fn refusal(code: Code, reason: &str, metadata: &[(&str, &str)]) -> Failure {
+        let metadata = metadata
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let metadata: std::collections::HashMap<String, String> = metadata.collect();
+        let details = ErrorDetails::with_error_info(reason, "deskhand", metadata);
+        Failure::status(Status::with_error_details(code, "No.", details), &server())
+    }
+
+    #[test]
+    fn statuses_that_are_allowed_are_told_as_they_are_typed() {
+        for (allowed, hint) in [
+            (
+                "TICKET_STATUS_IN_PROGRESS,TICKET_STATUS_RESOLVED",
+                "allowed next: in-progress, resolved",
+            ),
+            (" TICKET_STATUS_OPEN ,", "allowed next: open"),
+            ("", "no other status can follow"),
+        ] {
+            let report = refusal(Code::FailedPrecondition, "STATUS_NOT_ALLOWED", &[("allowed", allowed)]).report();
+            assert_eq!((report.hint.as_deref(), report.exit_code), (Some(hint), 5));
+            let json = serde_json::to_value(&report).unwrap();
+            assert_eq!(json["metadata"], serde_json::json!({ "allowed": allowed }));
+        }
+        let report = refusal(Code::FailedPrecondition, "STATUS_NOT_ALLOWED", &[]).report();
+        assert_eq!(report.hint.as_deref(), Some("no other status can follow"));
+        assert!(serde_json::to_value(&report).unwrap().get("metadata").is_none());
+    }
+
+    #[test]
+    fn a_ticket_that_changed_meanwhile_must_be_looked_at() {
+        let report = refusal(Code::Aborted, "ETAG_MISMATCH", &[]).report();
+        assert_eq!(report.exit_code, 5);
+        assert!(report.hint.unwrap().contains("look at it again"));
+    }
+
+    #[test]
+    fn what_passes_is_told_from_what_does_not() {
+        for (failure, passing) in [
+            (refusal(Code::Unavailable, "DATABASE_UNAVAILABLE", &[]), true),
+            (refusal(Code::Aborted, "WATCHER_TOO_SLOW", &[]), true),
+            (refusal(Code::Aborted, "ETAG_MISMATCH", &[]), false),
+            (refusal(Code::ResourceExhausted, "OVERLOADED", &[]), true),
+            (refusal(Code::Unauthenticated, "TOKEN_EXPIRED", &[]), false),
+            (refusal(Code::InvalidArgument, "INVALID_FIELDS", &[]), false),
+            (refusal(Code::Internal, "INTERNAL", &[]), false),
+            (Failure::TimedOut, true),
+            (Failure::Busy(String::new()), true),
+            (Failure::Local(String::new()), false),
+        ] {
+            assert_eq!(failure.is_passing(), passing, "{failure:?}");
+        }
     }
 
     #[test]

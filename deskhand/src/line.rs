@@ -17,6 +17,9 @@ pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long after a deadline the server's own word about it is still waited for.
 pub(crate) const GRACE: Duration = Duration::from_millis(250);
+/// While a call is under way. Whoever waits for what happens would not notice that the server's machine has gone.
+const PING_EVERY: Duration = Duration::from_secs(20);
+const PING_ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Between a call that found the server unavailable and its repeat.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -31,11 +34,19 @@ pub(crate) struct Line {
 /// What a call is made with.
 #[derive(Clone)]
 pub(crate) struct Terms {
+    pub(crate) limits: Limits,
+    pub(crate) bearer: Option<Bearer>,
+}
+
+/// The times of a call.
+#[derive(Clone, Copy)]
+pub(crate) struct Limits {
     /// How long it may take, its repeat included.
     pub(crate) time: Duration,
+    /// Whether the server is told. It is not where the answer has no end: then `time` is for its first piece.
+    pub(crate) told: bool,
     /// How long after its beginning it may be repeated, where the server is unavailable.
     pub(crate) repeat_within: Duration,
-    pub(crate) bearer: Option<Bearer>,
 }
 
 /// An access token, and how it is sent.
@@ -62,6 +73,8 @@ impl Line {
             .map_err(|error| Failure::Local(error.to_string()))?;
         let channel = endpoint
             .connect_timeout(timeout.unwrap_or(CONNECT_TIMEOUT).min(CONNECT_TIMEOUT))
+            .http2_keep_alive_interval(PING_EVERY)
+            .keep_alive_timeout(PING_ANSWER_WITHIN)
             .connect_lazy();
         Ok(Self {
             server,
@@ -87,10 +100,10 @@ impl Line {
         method: impl AsyncFn(Request<Q>) -> Result<A, Status>,
     ) -> Result<(A, Instant), Failure> {
         let began = Instant::now();
-        let deadline = began + terms.time;
+        let deadline = began + terms.limits.time;
         let answer = timeout_at(deadline + GRACE, async {
             match method(request(message.clone(), &terms, deadline)).await {
-                Err(status) if is_unavailable(&status) && began.elapsed() < terms.repeat_within => {
+                Err(status) if is_unavailable(&status) && began.elapsed() < terms.limits.repeat_within => {
                     sleep(PAUSE).await;
                     method(request(message, &terms, deadline)).await
                 }
@@ -114,7 +127,9 @@ impl Line {
 
 fn request<Q>(message: Q, terms: &Terms, deadline: Instant) -> Request<Q> {
     let mut request = Request::new(message);
-    request.set_timeout(deadline.saturating_duration_since(Instant::now()));
+    if terms.limits.told {
+        request.set_timeout(deadline.saturating_duration_since(Instant::now()));
+    }
     if let Some(bearer) = &terms.bearer {
         request.metadata_mut().insert("authorization", bearer.header.clone());
     }

@@ -4,10 +4,13 @@ mod cli;
 mod commands;
 mod connection;
 mod failure;
+mod feed;
 mod input;
+mod interrupt;
 mod launch;
 mod line;
 mod output;
+mod refusal;
 mod server;
 mod session;
 mod status;
@@ -21,7 +24,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::{Cli, Client, Command, Global};
-use crate::commands::{account, admin, demo, password, reply, sessions, ticket};
+use crate::commands::{account, admin, demo, inbox, password, reply, sessions, ticket};
 use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::line::Line;
@@ -30,7 +33,10 @@ use crate::server::Server;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Cli { global, command } = Cli::parse();
+    let Cli { global, command } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return not_parsed(&error),
+    };
     let mut output = Output::standard(global.json);
     let outcome = match command {
         Command::Run(args) => launch::run(args)
@@ -47,6 +53,17 @@ async fn main() -> ExitCode {
     }
 }
 
+/// Help, or wrong usage; told as every failure is where JSON was asked for.
+fn not_parsed(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() || !env::args_os().any(|argument| argument == "--json") {
+        error.exit();
+    }
+    let text = error.to_string();
+    let failure = Failure::Usage(text.trim_start_matches("error: ").trim_end().to_owned());
+    Output::standard(true).failure(&failure);
+    ExitCode::from(&failure)
+}
+
 async fn client(command: Client, global: &Global, output: &mut Output) -> Result<(), Failure> {
     let connection = &connect(global)?;
     match command {
@@ -60,6 +77,7 @@ async fn client(command: Client, global: &Global, output: &mut Output) -> Result
         Client::Sessions(args) => sessions::run(args, connection, output).await,
         Client::Ticket(command) => ticket::run(command, connection, output).await,
         Client::Say(args) => ticket::say(args, connection, output).await,
+        Client::Inbox(args) => inbox::run(args, connection, output).await,
         Client::Reply(args) => reply::run(args, connection, output).await,
         Client::Admin(command) => admin::run(command, connection, output).await,
         Client::Jwks => account::print_keys(connection, output).await,

@@ -56,6 +56,22 @@ impl Output {
         }
     }
 
+    /// Nobody's streams.
+    #[cfg(test)]
+    pub(crate) fn nowhere(json: bool) -> Self {
+        let stream = || Stream {
+            to: Box::new(io::sink()),
+            terminal: false,
+            colour: false,
+        };
+        Self {
+            out: stream(),
+            err: stream(),
+            json,
+            contracts: None,
+        }
+    }
+
     pub(crate) fn is_json(&self) -> bool {
         self.json
     }
@@ -68,6 +84,14 @@ impl Output {
     /// Writes a line that stands out on a terminal.
     pub(crate) fn heading(&mut self, line: &str) -> Result<(), Failure> {
         Ok(self.out.line(Style::new().bold(), &text::visible(line))?)
+    }
+
+    /// Empties a terminal, where it takes more than plain text.
+    pub(crate) fn new_screen(&mut self) -> Result<(), Failure> {
+        if self.out.colour {
+            self.out.to.write_all(b"\x1b[H\x1b[2J")?;
+        }
+        Ok(())
     }
 
     /// Writes a piece of an answer at once: as it is, but made harmless for a terminal.

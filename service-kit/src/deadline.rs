@@ -148,7 +148,8 @@ impl http_body::Body for LimitedBody {
     }
 }
 
-pub(crate) fn exceeded() -> Refusal {
+/// What a call whose time is over answers.
+pub fn exceeded() -> Refusal {
     Refusal::new(
         Code::DeadlineExceeded,
         "DEADLINE_EXCEEDED",

@@ -53,6 +53,11 @@ impl Refusal {
         }
     }
 
+    /// The reason, for programs.
+    pub fn reason(&self) -> &'static str {
+        self.reason
+    }
+
     /// `INVALID_ARGUMENT` `INVALID_FIELDS` with the fields in question.
     pub fn invalid_fields(violations: Vec<Violation>) -> Self {
         let message = match violations.as_slice() {

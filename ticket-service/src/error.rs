@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use service_kit::deadline;
 use service_kit::refusal::{Refusal, Violation};
 use tonic::{Code, Status};
 
@@ -56,6 +57,12 @@ pub enum Error {
     HandledByHuman,
     #[error("too much at once")]
     Overloaded,
+    #[error("the watcher does not keep up")]
+    WatcherTooSlow,
+    #[error("the server is stopping")]
+    ServerStopping,
+    #[error("the call's time is over")]
+    DeadlineExceeded,
     #[error("the database cannot be used now")]
     DatabaseUnavailable(#[source] sqlx::Error),
     #[error("the database failed")]
@@ -101,7 +108,8 @@ impl From<Error> for Status {
     }
 }
 
-fn refusal(error: Error) -> Refusal {
+/// What a caller sees of an error. Its cause is logged here.
+pub(crate) fn refusal(error: Error) -> Refusal {
     match error {
         Error::Invalid(violations) => Refusal::invalid_fields(violations),
         Error::RequestIdReused => Refusal::new(
@@ -192,6 +200,17 @@ fn refusal(error: Error) -> Refusal {
             "There is too much to do here at the moment.",
         )
         .retry_after(Duration::from_secs(1)),
+        Error::WatcherTooSlow => Refusal::new(
+            Code::Aborted,
+            "WATCHER_TOO_SLOW",
+            "Events were not read in time; go on from the last cursor.",
+        ),
+        Error::ServerStopping => Refusal::new(
+            Code::Unavailable,
+            "SERVER_STOPPING",
+            "This server is stopping; another one answers.",
+        ),
+        Error::DeadlineExceeded => deadline::exceeded(),
         Error::DatabaseUnavailable(cause) => {
             tracing::warn!(error = &cause as &dyn std::error::Error, "the database cannot be used");
             Refusal::new(

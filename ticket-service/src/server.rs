@@ -6,6 +6,7 @@ use std::time::Duration;
 use deskhand_proto::FILE_DESCRIPTOR_SET;
 use deskhand_proto::accounts::v1::auth_service_server::{AuthServiceServer, SERVICE_NAME as AUTH};
 use deskhand_proto::accounts::v1::user_service_server::{SERVICE_NAME as USERS, UserServiceServer};
+use deskhand_proto::feed::v1::feed_service_server::{FeedServiceServer, SERVICE_NAME as FEED};
 use deskhand_proto::replies::v1::reply_service_server::{ReplyServiceServer, SERVICE_NAME as REPLIES};
 use deskhand_proto::tickets::v1::ticket_service_server::{SERVICE_NAME as TICKETS, TicketServiceServer};
 use service_kit::calls::LogCalls;
@@ -64,14 +65,16 @@ pub async fn serve(
         &settings.mail,
     )?);
     let users = Arc::new(accounts::Users::new(pool.clone(), secret.clone(), revocations.clone()));
-    let feed = Arc::new(feed::Hint::default());
-    let tickets = Arc::new(tickets::Service::new(pool.clone(), secret.clone(), feed.clone()));
-    let replies = Arc::new(replies::Service::new(pool.clone(), secret, feed, &settings.assistant)?);
-    let background = background(&pool, &revocations, &resets, &tokens);
+    let hint = Arc::new(feed::Hint::default());
+    let tail = Arc::new(feed::Tail::new(pool.clone(), hint.clone()));
+    let feed = Arc::new(feed::Service::new(pool.clone(), secret.clone(), tail.clone()));
+    let tickets = Arc::new(tickets::Service::new(pool.clone(), secret.clone(), hint.clone()));
+    let replies = Arc::new(replies::Service::new(pool.clone(), secret, hint, &settings.assistant)?);
+    let background = background(&pool, &revocations, &resets, &tokens, tail);
     let ops = Ops::new(pool.clone(), tokens.clone());
 
     let (health, health_service) = tonic_health::server::health_reporter();
-    let names = [AUTH, USERS, TICKETS, REPLIES];
+    let names = [AUTH, USERS, TICKETS, REPLIES, FEED];
     for name in names.iter().chain(&[""]) {
         health.set_service_status(*name, ServingStatus::Serving).await;
     }
@@ -85,6 +88,10 @@ pub async fn serve(
         .add_service(TicketServiceServer::new(tickets::Rpc(tickets)))
         .add_service(ReplyServiceServer::new(replies::Rpc {
             replies: replies.clone(),
+            revocations: revocations.clone(),
+        }))
+        .add_service(FeedServiceServer::new(feed::Rpc {
+            feed: feed.clone(),
             revocations: revocations.clone(),
         }));
     if settings.reflection {
@@ -110,6 +117,7 @@ pub async fn serve(
         for name in names.iter().chain(&[""]) {
             health.set_service_status(*name, ServingStatus::NotServing).await;
         }
+        feed.stop();
         stopping.stop();
     })
     .await;
@@ -126,21 +134,24 @@ fn background(
     revocations: &Arc<Revocations>,
     resets: &Arc<Resets>,
     tokens: &Arc<Tokens>,
+    tail: Arc<feed::Tail>,
 ) -> JoinSet<()> {
     let (pool, revocations, resets, tokens) = (pool.clone(), revocations.clone(), resets.clone(), tokens.clone());
     let mut tasks = JoinSet::new();
     tasks.spawn(housekeeping::keep(pool));
     tasks.spawn(async move { revocations.keep_reading().await });
     tasks.spawn(async move { resets.deliver().await });
+    tasks.spawn(async move { tail.follow().await });
     tasks.spawn(async move { tokens.keep_keys_current().await });
     tasks
 }
 
 /// The limit of a call that came with none.
 fn default_deadline(path: &str) -> Option<Duration> {
-    if path == "/deskhand.replies.v1.ReplyService/StreamReply" {
+    match path {
         // A run has a limit of its own; this bounds a stream that lost it.
-        return Some(Duration::from_secs(300));
+        "/deskhand.replies.v1.ReplyService/StreamReply" => Some(Duration::from_secs(300)),
+        "/deskhand.feed.v1.FeedService/WatchTickets" => Some(feed::LIFE),
+        _ => path.starts_with("/deskhand.").then_some(Duration::from_secs(15)),
     }
-    path.starts_with("/deskhand.").then_some(Duration::from_secs(15))
 }

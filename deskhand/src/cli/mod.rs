@@ -3,6 +3,7 @@
 mod account;
 mod admin;
 mod ticket;
+mod values;
 
 use std::time::Duration;
 
@@ -13,7 +14,10 @@ pub(crate) use self::account::{
     ChangePassword, ConfirmReset, LogIn, LogOut, RequestReset, ResetPassword, Revoke, Sessions, SessionsCommand, SignUp,
 };
 pub(crate) use self::admin::{Admin, Audit, SetRole, User, Users};
-pub(crate) use self::ticket::{NewTicket, Reply, Say, ShowTicket, Ticket};
+pub(crate) use self::ticket::{
+    AssignTicket, Events, Inbox, ListTickets, NewTicket, Note, Reply, Say, ShowTicket, Ticket, UpdateTicket, Watch,
+};
+pub(crate) use self::values::{Assignee, Person};
 use crate::launch;
 
 const AFTER_HELP: &str = "\
@@ -34,7 +38,7 @@ Exit codes:
   5    refused: invalid argument, precondition not met, no permission
   6    unavailable, overloaded, timed out, or the stream was interrupted
   7    no answer came of the reply: it failed, was overtaken or cancelled, or was handed to a person
-  130  interrupted at a prompt
+  130  interrupted at a prompt, or twice
   141  the reader of standard output went away";
 
 const EVERYWHERE: &str = "For every command";
@@ -95,11 +99,13 @@ pub(crate) enum Client {
     ResetPassword(ResetPassword),
     /// List and end one's own sessions.
     Sessions(Sessions),
-    /// Open, list and show tickets.
+    /// Open, find, show, change and watch tickets.
     #[command(subcommand)]
     Ticket(Ticket),
     /// Post a message to a ticket.
     Say(Say),
+    /// List the tickets that wait for the desk and are nobody's or one's own, the most urgent first; for agents.
+    Inbox(Inbox),
     /// Ask the assistant to answer a ticket, and show the answer as it is written.
     Reply(Reply),
     /// Manage accounts, as an admin.
@@ -112,7 +118,7 @@ pub(crate) enum Client {
 }
 
 /// Which part of a list.
-#[derive(Args)]
+#[derive(Args, Default)]
 pub(crate) struct Paging {
     /// How many at once; the server decides when not given.
     #[arg(
@@ -126,6 +132,9 @@ pub(crate) struct Paging {
     /// Where to go on: the token that the page before ended with.
     #[arg(long, value_name = "TOKEN", default_value = "", hide_default_value = true)]
     pub(crate) page_token: String,
+    /// At most so many, of as many pages as it takes.
+    #[arg(long, value_name = "COUNT", conflicts_with_all = ["page_size", "all"], value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: Option<u32>,
     /// All pages.
     #[arg(long)]
     pub(crate) all: bool,

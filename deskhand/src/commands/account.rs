@@ -3,7 +3,7 @@
 use std::env;
 
 use deskhand_proto::accounts::v1::{
-    GetJwksRequest, GetMeRequest, LogInRequest, LogInResponse, SignUpRequest, SignUpResponse, User,
+    GetJwksRequest, GetMeRequest, GetMeResponse, LogInRequest, LogInResponse, SignUpRequest, SignUpResponse, User,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
@@ -58,17 +58,26 @@ pub(crate) async fn log_in(args: cli::LogIn, connection: &Connection, output: &m
 
 pub(crate) async fn who_am_i(connection: &Connection, output: &mut Output) -> Result<(), Failure> {
     let connection = authenticated(connection).await?;
-    let answer = connection
-        .call(GetMeRequest {}, async |request| {
-            connection.accounts().get_me(request).await
-        })
-        .await?;
+    let answer = get_me(&connection).await?;
     if output.is_json() {
         return output.document("deskhand.accounts.v1.GetMeResponse", &answer);
     }
     show_user(&answer.user.unwrap_or_default(), output)?;
     output.note(&format!("at {}", connection.server().address));
     Ok(())
+}
+
+async fn get_me(connection: &Connection) -> Result<GetMeResponse, Failure> {
+    connection
+        .call(GetMeRequest {}, async |request| {
+            connection.accounts().get_me(request).await
+        })
+        .await
+}
+
+/// Whoever is logged in.
+pub(crate) async fn me(connection: &Connection) -> Result<User, Failure> {
+    Ok(get_me(connection).await?.user.unwrap_or_default())
 }
 
 pub(crate) fn show_user(user: &User, output: &mut Output) -> Result<(), Failure> {

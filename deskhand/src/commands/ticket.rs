@@ -1,13 +1,14 @@
-//! `ticket new`, `ticket list`, `ticket show`, `say`: tickets and what is said in them.
+//! `ticket new`, `ticket show`, `ticket note`, `say`: tickets and what is said in them.
 
 use deskhand_proto::tickets::v1::{
-    CreateTicketRequest, GetTicketRequest, GetTicketResponse, ListMessagesRequest, ListTicketsRequest,
-    ListTicketsResponse, Message, MessageVisibility, PostMessageRequest, Ticket, TicketCategory, TicketPriority,
+    CreateTicketRequest, GetTicketRequest, GetTicketResponse, ListMessagesRequest, Message, MessageVisibility,
+    PostMessageRequest, Ticket, TicketCategory, TicketPriority,
 };
 use uuid::Uuid;
 
 use super::account::authenticated;
-use super::pages::{self, Page};
+use super::pages::LARGEST_PAGE;
+use super::{change, events, list, watch};
 use crate::cli;
 use crate::connection::{Connection, new_request_id};
 use crate::failure::Failure;
@@ -15,7 +16,6 @@ use crate::input;
 use crate::output::Output;
 use crate::text::{indented, moment, visible_line, words};
 
-const LARGEST_PAGE: i32 = 100;
 /// How many messages come with a ticket.
 const NEWEST: usize = 20;
 
@@ -23,21 +23,45 @@ pub(crate) async fn run(command: cli::Ticket, connection: &Connection, output: &
     let connection = &authenticated(connection).await?;
     match command {
         cli::Ticket::New(args) => new(args, connection, output).await,
-        cli::Ticket::List(args) => list(args, connection, output).await,
+        cli::Ticket::List(args) => list::run(args, connection, output).await,
         cli::Ticket::Show(args) => show(args, connection, output).await,
+        cli::Ticket::Update(args) => change::update(args, connection, output).await,
+        cli::Ticket::Assign(args) => change::assign(args, connection, output).await,
+        cli::Ticket::Note(args) => note(args, connection, output).await,
+        cli::Ticket::Events(args) => events::run(args, connection, output).await,
+        cli::Ticket::Watch(args) => watch::run(args, connection, output).await,
     }
 }
 
 pub(crate) async fn say(args: cli::Say, connection: &Connection, output: &mut Output) -> Result<(), Failure> {
-    let connection = authenticated(connection).await?;
+    let connection = &authenticated(connection).await?;
     let visibility = if args.internal {
         MessageVisibility::Internal
     } else {
         MessageVisibility::Unspecified
     };
+    post(args.ticket, args.text, visibility, connection, output).await?;
+    output.note(&format!(
+        "posted; the assistant answers with: deskhand reply {}",
+        args.ticket
+    ));
+    Ok(())
+}
+
+async fn note(args: cli::Note, connection: &Connection, output: &mut Output) -> Result<(), Failure> {
+    post(args.ticket, args.text, MessageVisibility::Internal, connection, output).await
+}
+
+async fn post(
+    ticket: Uuid,
+    text: String,
+    visibility: MessageVisibility,
+    connection: &Connection,
+    output: &mut Output,
+) -> Result<(), Failure> {
     let request = PostMessageRequest {
-        ticket_id: args.ticket.to_string(),
-        body: input::text(args.text)?,
+        ticket_id: ticket.to_string(),
+        body: input::text(text)?,
         visibility: visibility.into(),
         request_id: new_request_id(),
     };
@@ -49,12 +73,7 @@ pub(crate) async fn say(args: cli::Say, connection: &Connection, output: &mut Ou
     if output.is_json() {
         return output.document("deskhand.tickets.v1.PostMessageResponse", &answer);
     }
-    output.line(&answer.message.unwrap_or_default().id)?;
-    output.note(&format!(
-        "posted; the assistant answers with: deskhand reply {}",
-        args.ticket
-    ));
-    Ok(())
+    output.line(&answer.message.unwrap_or_default().id)
 }
 
 async fn new(args: cli::NewTicket, connection: &Connection, output: &mut Output) -> Result<(), Failure> {
@@ -87,34 +106,6 @@ async fn new(args: cli::NewTicket, connection: &Connection, output: &mut Output)
         ticket.number, ticket.id
     ));
     Ok(())
-}
-
-async fn list(page: cli::Paging, connection: &Connection, output: &mut Output) -> Result<(), Failure> {
-    pages::show(page, output, async |page_size, page_token| {
-        let request = ListTicketsRequest {
-            page_size,
-            page_token,
-            ..Default::default()
-        };
-        connection
-            .call(request, async |request| {
-                connection.tickets().list_tickets(request).await
-            })
-            .await
-    })
-    .await
-}
-
-impl Page for ListTicketsResponse {
-    const NAME: &'static str = "deskhand.tickets.v1.ListTicketsResponse";
-
-    fn next_page_token(&self) -> &str {
-        &self.next_page_token
-    }
-
-    fn rows(&self) -> Vec<String> {
-        self.tickets.iter().map(row).collect()
-    }
 }
 
 async fn show(args: cli::ShowTicket, connection: &Connection, output: &mut Output) -> Result<(), Failure> {
@@ -168,23 +159,7 @@ async fn all_messages(connection: &Connection, id: Uuid) -> Result<Vec<Message>,
     }
 }
 
-fn row(ticket: &Ticket) -> String {
-    let Ticket {
-        number,
-        id,
-        title,
-        update_time,
-        ..
-    } = ticket;
-    let status = words(ticket.status().as_str_name(), "TICKET_STATUS");
-    format!(
-        "{number:>6}  {id}  {status:<19}  {}  {}",
-        moment(update_time.as_ref()),
-        visible_line(title)
-    )
-}
-
-fn show_ticket(ticket: &Ticket, output: &mut Output) -> Result<(), Failure> {
+pub(super) fn show_ticket(ticket: &Ticket, output: &mut Output) -> Result<(), Failure> {
     output.heading(&format!("{}  {}", ticket.number, visible_line(&ticket.title)))?;
     let mut facts = vec![
         words(ticket.status().as_str_name(), "TICKET_STATUS"),
@@ -200,6 +175,12 @@ fn show_ticket(ticket: &Ticket, output: &mut Output) -> Result<(), Failure> {
     output.line(&facts.join(", "))?;
     let (opened, changed) = (moment(ticket.create_time.as_ref()), moment(ticket.update_time.as_ref()));
     output.line(&format!("opened {opened}, changed {changed}"))?;
+    let assignee = if ticket.assignee_id.is_empty() {
+        "nobody"
+    } else {
+        &ticket.assignee_id
+    };
+    output.line(&format!("requester {}, assigned to {assignee}", ticket.requester_id))?;
     output.line("")?;
     output.line(&indented(&ticket.description))
 }

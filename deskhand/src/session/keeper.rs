@@ -11,7 +11,7 @@ use tonic::Response;
 use super::Session;
 use super::store::{Locked, Store};
 use crate::failure::Failure;
-use crate::line::{Bearer, CALL_TIMEOUT, Line, Terms};
+use crate::line::{Bearer, CALL_TIMEOUT, Limits, Line, Terms};
 
 /// So long before its end an access token counts as ended: a call takes time to arrive, and clocks differ.
 const MARGIN: time::Duration = time::Duration::seconds(30);
@@ -138,9 +138,13 @@ impl Keeper {
 
     /// Where it is repeated and was heard the first time, the server says that the session has ended.
     async fn say_farewell_once(&self, session: &Session) -> Result<(), Failure> {
-        let terms = Terms {
+        let limits = Limits {
             time: self.line.time(CALL_TIMEOUT),
+            told: true,
             repeat_within: Duration::MAX,
+        };
+        let terms = Terms {
+            limits,
             bearer: Some(Bearer::new(session.access.text.clone())?),
         };
         let method = async |request| self.line.accounts().log_out(request).await;
@@ -183,11 +187,12 @@ impl Keeper {
         let request = RefreshTokenRequest {
             refresh_token: refresh.text.expose_secret().to_owned(),
         };
-        let terms = Terms {
+        let limits = Limits {
             time: self.line.time(CALL_TIMEOUT).max(LEAST_TIME),
+            told: true,
             repeat_within: REPEAT_WITHIN,
-            bearer: None,
         };
+        let terms = Terms { limits, bearer: None };
         let method = async |request| {
             self.line
                 .accounts()

@@ -4,7 +4,9 @@
 mod accounts;
 mod cli;
 mod client;
+mod desk;
 mod farewell;
+mod feed;
 mod launch;
 mod launch_failures;
 mod launch_support;

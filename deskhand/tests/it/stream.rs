@@ -225,6 +225,9 @@ fn a_change_is_repeated_once_with_the_same_request_id() {
         (&new as &[&str], "CreateTicket"),
         (&["say", TICKET, "hello"], "PostMessage"),
         (REPLY, "StreamReply"),
+        (&["ticket", "update", TICKET, "--status", "resolved"], "UpdateTicket"),
+        (&["ticket", "assign", TICKET, TICKET], "AssignTicket"),
+        (&["ticket", "note", TICKET, "hello"], "PostMessage"),
         (&["admin", "role", TICKET, "agent"], "SetUserRole"),
         (&["admin", "disable", TICKET], "DisableUser"),
         (&["admin", "enable", TICKET], "EnableUser"),
@@ -300,6 +303,7 @@ fn nothing_else_is_repeated() {
     for (arguments, status) in [
         (&["ticket", "show", TICKET] as &[&str], Status::unavailable("")),
         (&["ticket", "list"], Status::unavailable("")),
+        (&["ticket", "events", TICKET], Status::unavailable("")),
         (&["whoami"], Status::unavailable("")),
         (&["sessions", "revoke", "others"], Status::unavailable("")),
         (

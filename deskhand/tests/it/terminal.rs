@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
+use deskhand_proto::accounts::v1::Role;
+use deskhand_proto::feed::v1::{TicketEvent, TicketEventKind};
 use deskhand_proto::replies::v1::reply_event::{Event, Restarted};
 use deskhand_proto::tickets::v1::Ticket;
 use rustix::fs::{Mode, OFlags};
@@ -15,7 +17,7 @@ use rustix::termios::{LocalModes, tcgetattr};
 
 use crate::client::Client;
 use crate::scripted::{
-    NEW_PASSWORD, RESET_TOKEN, Script, Scripted, Step, TICKET, TOKEN, answer, completed, delta, started,
+    NEW_PASSWORD, RESET_TOKEN, Script, Scripted, Step, TICKET, TOKEN, Told, answer, completed, delta, started,
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -81,6 +83,14 @@ impl Terminal {
         }
     }
 
+    fn wait_until_shown(&self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.shown().contains(text) {
+            assert!(Instant::now() < deadline, "no {text:?} in {:?}", self.shown());
+            sleep(Duration::from_millis(5));
+        }
+    }
+
     fn echoes(&self) -> bool {
         tcgetattr(&self.keyboard)
             .unwrap()
@@ -111,11 +121,18 @@ fn what_others_wrote_cannot_steer_the_terminal() {
         title: evil.to_owned(),
         ..Ticket::default()
     }];
+    let event = TicketEvent {
+        message_id: evil.to_owned(),
+        kind: TicketEventKind::MessagePosted.into(),
+        ..TicketEvent::default()
+    };
     let stream = vec![started(), delta(1, 0, evil), completed(evil)];
     let server = Scripted::start(Script {
         tickets,
         stream,
         messages: vec![answer("1", evil)],
+        events: vec![event],
+        role: Role::Agent,
         ..Script::default()
     });
     for arguments in [
@@ -123,6 +140,9 @@ fn what_others_wrote_cannot_steer_the_terminal() {
         &["ticket", "list", "--json"],
         &["ticket", "show", TICKET],
         &["ticket", "show", TICKET, "--json"],
+        &["ticket", "events", TICKET],
+        &["ticket", "events", TICKET, "--json"],
+        &["inbox"],
         &["reply", TICKET],
         &["sessions"],
         &["sessions", "--json"],
@@ -225,4 +245,33 @@ fn a_prompt_can_be_left() {
     terminal.type_in("\u{3}");
     assert_eq!(terminal.child.wait().unwrap().code(), Some(130));
     assert!(terminal.echoes(), "the terminal is as it was before");
+}
+
+#[test]
+fn what_is_live_is_left_by_ctrl_c() {
+    let feed = || {
+        vec![Told::Event(TicketEvent {
+            cursor: "the-cursor".to_owned(),
+            ..TicketEvent::default()
+        })]
+    };
+    let server = Scripted::start(Script {
+        feeds: vec![feed(), feed(), feed()].into(),
+        role: Role::Agent,
+        ..Script::default()
+    });
+    let client = Client::with_token(&server.address, TOKEN);
+    for (environment, cleared) in [(&[] as &[(&str, &str)], true), (&[("TERM", "dumb")], false)] {
+        let mut inbox = Terminal::start(&client, &["inbox", "--watch"], environment);
+        inbox.wait_until_shown("nothing waits");
+        inbox.type_in("\u{3}");
+        let (code, shown) = inbox.finish();
+        assert_eq!((code, shown.contains("\u{1b}[2J")), (0, cleared), "{shown:?}");
+    }
+
+    let mut watch = Terminal::start(&client, &["ticket", "watch"], &[]);
+    watch.wait_until_shown("watching");
+    watch.type_in("\u{3}");
+    let (code, shown) = watch.finish();
+    assert!(code == 0 && shown.contains("--after the-cursor"), "{shown:?}");
 }

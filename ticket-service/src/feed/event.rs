@@ -116,3 +116,31 @@ pub(crate) struct Event {
     pub(crate) internal: bool,
     pub(crate) create_time: OffsetDateTime,
 }
+
+/// Something that happened, at its place in the feed.
+#[derive(Clone, Debug)]
+pub(crate) struct Positioned {
+    /// Given after the commit; rises in the feed's one order.
+    pub(crate) position: i64,
+    pub(crate) event: Event,
+}
+
+/// Which events someone watches.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scope {
+    /// [`crate::caller::Caller::sees_only`]: the requester whose public events are seen; `None` for all events.
+    pub(crate) sees_only: Option<Uuid>,
+    /// Sorted; empty for all.
+    pub(crate) tickets: Vec<Uuid>,
+}
+
+impl Scope {
+    /// Whether an event is in it. `store::between` says the same in SQL.
+    pub(super) fn holds(&self, event: &Event) -> bool {
+        let seen = match self.sees_only {
+            Some(requester) => event.requester_id == requester && !event.internal,
+            None => true,
+        };
+        seen && (self.tickets.is_empty() || self.tickets.binary_search(&event.ticket_id).is_ok())
+    }
+}

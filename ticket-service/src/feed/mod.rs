@@ -1,8 +1,17 @@
 //! What happens to tickets: kept with the change itself, told to whoever watches.
 
+mod cursor;
 pub(crate) mod event;
+mod rpc;
+mod service;
 pub(crate) mod store;
+mod tail;
+mod watch;
 pub(crate) mod wire;
+
+pub(crate) use rpc::Rpc;
+pub(crate) use service::{LIFE, Service};
+pub(crate) use tail::Tail;
 
 use tokio::sync::Notify;
 
@@ -18,7 +27,6 @@ impl Hint {
     }
 
     /// Resolves once something was.
-    #[expect(dead_code, reason = "the tail comes next")]
     pub(crate) async fn given(&self) {
         self.0.notified().await;
     }

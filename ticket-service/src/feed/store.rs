@@ -2,16 +2,20 @@
 
 use serde::Deserialize;
 use sqlx::types::Json;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{FromRow, PgConnection, PgPool, Postgres, QueryBuilder};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::event::{Actor, Change, Event, NewEvent};
+use super::event::{Actor, Change, Event, NewEvent, Positioned, Scope};
 use crate::db::word;
 use crate::error::{Error, Result};
 
+/// The advisory lock of whoever gives events their positions: "feed" and a 1, in ASCII. Positions are per database, and so is
+/// the lock.
+const NUMBERING: i64 = 0x6665_6564_0000_0001;
+
 /// An event's row; also what `row_to_json` makes of one.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, FromRow)]
 pub(super) struct EventRow {
     id: i64,
     ticket_id: Uuid,
@@ -45,6 +49,114 @@ impl TryFrom<EventRow> for Event {
             create_time: row.create_time,
         })
     }
+}
+
+/// An event's row with its place in the feed.
+#[derive(FromRow)]
+struct PositionedRow {
+    position: i64,
+    #[sqlx(flatten)]
+    event: EventRow,
+}
+
+/// How the feed stands.
+pub(super) struct Standing {
+    /// The newest position; 0 where there is none.
+    pub(super) newest: i64,
+    /// Whether there are committed events without one.
+    pub(super) waiting: bool,
+}
+
+/// How the feed stands now. Costs a look at a table of one row, and one into an index.
+pub(super) async fn standing(pool: &PgPool) -> Result<Standing> {
+    let standing = sqlx::query_as!(
+        Standing,
+        r#"SELECT position AS newest, EXISTS (SELECT FROM ticket_events WHERE position IS NULL) AS "waiting!"
+           FROM feed_head"#,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(standing)
+}
+
+/// What one numbering did.
+pub(super) struct Numbered {
+    pub(super) count: i64,
+    /// The newest position, where any was given.
+    pub(super) newest: Option<i64>,
+}
+
+/// Gives the next positions to at most `limit` committed events, in the order of their ids; `None` where another replica is at
+/// it. Everything that was committed before the call is seen.
+pub(super) async fn number(pool: &PgPool, limit: i64) -> Result<Option<Numbered>> {
+    // Each statement has a snapshot of its own: the second one's is newer than the lock, so it sees the positions that the
+    // lock's last holder gave. (A lock is given back after its transaction can be seen.)
+    let mut tx = pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+    // A holder that is cut off from PostgreSQL loses its lock after 2 s.
+    let lock = sqlx::query!(
+        r#"SELECT pg_try_advisory_xact_lock($1) AS "taken!", set_config('idle_in_transaction_session_timeout', '2s', true)"#,
+        NUMBERING,
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    if !lock.taken {
+        tx.rollback().await?;
+        return Ok(None);
+    }
+    let numbered = sqlx::query_as!(
+        Numbered,
+        r#"WITH waiting AS (
+               SELECT id, row_number() OVER (ORDER BY id) AS nth
+               FROM (SELECT id FROM ticket_events WHERE position IS NULL ORDER BY id LIMIT $1) oldest
+           ), numbered AS (
+               UPDATE ticket_events e SET position = feed_head.position + waiting.nth
+               FROM waiting, feed_head WHERE e.id = waiting.id
+               RETURNING e.position
+           ), moved AS (
+               UPDATE feed_head SET position = position + (SELECT count(*) FROM waiting)
+           )
+           SELECT count(*) AS "count!", max(position) AS newest FROM numbered"#,
+        limit,
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(Some(numbered))
+}
+
+/// The first `limit` events of a scope that stand after one position, up to another, in the feed's order.
+pub(super) async fn between(
+    pool: &PgPool,
+    scope: &Scope,
+    after: i64,
+    up_to: i64,
+    limit: i64,
+) -> Result<Vec<Positioned>> {
+    const COLUMNS: &str = "position, id, ticket_id, requester_id, kind, actor_kind, actor_id, changes, message_id, reply_id, \
+                           internal, create_time";
+    let mut query = QueryBuilder::<Postgres>::new("SELECT ");
+    query
+        .push(COLUMNS)
+        .push(" FROM (SELECT * FROM ticket_events WHERE position > ");
+    query.push_bind(after).push(" AND position <= ").push_bind(up_to);
+    if let Some(requester) = scope.sees_only {
+        query.push(" AND NOT internal AND requester_id = ").push_bind(requester);
+    }
+    if !scope.tickets.is_empty() {
+        query.push(" AND ticket_id = ANY(").push_bind(&scope.tickets);
+        // A fence: few tickets' events are found and sorted, rather than the feed read until enough of them have come.
+        query.push(") OFFSET 0");
+    }
+    query.push(") e ORDER BY position LIMIT ").push_bind(limit);
+    let rows: Vec<PositionedRow> = query.build_query_as().fetch_all(pool).await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Positioned {
+                position: row.position,
+                event: row.event.try_into()?,
+            })
+        })
+        .collect()
 }
 
 /// Keeps what the transaction does to a ticket, whose row it holds locked or has just made.

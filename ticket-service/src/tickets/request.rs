@@ -25,7 +25,7 @@ const BODY: Rule = Rule {
     bytes: 16 * 1024,
     lines: true,
 };
-const TAG: Rule = Rule {
+pub(super) const TAG: Rule = Rule {
     characters: 40,
     bytes: 160,
     lines: false,

@@ -12,6 +12,7 @@ use deskhand_proto::tickets::v1::{
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
+use super::filter::Filter;
 use super::request::{Assignment, NewMessage, NewTicket, Update};
 use super::service::Service;
 use super::wire;
@@ -64,9 +65,9 @@ impl TicketService for Rpc {
     ) -> Result<Response<ListTicketsResponse>, Status> {
         let caller = caller(&request)?;
         let asked = request.into_inner();
-        let size = violations::only("page_size", page::size(asked.page_size))?;
-        let page = self.0.list(&caller, size, &asked.page_token).await?;
-        let tickets = page.items.into_iter().map(Into::into).collect();
+        let filter = Filter::parse(&asked)?;
+        let page = self.0.list(&caller, &filter, &asked.page_token).await?;
+        let tickets = page.items.into_iter().map(|found| found.ticket.into()).collect();
         Ok(Response::new(ListTicketsResponse {
             tickets,
             next_page_token: page.next_page_token,

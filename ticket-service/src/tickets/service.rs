@@ -6,10 +6,13 @@ use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
+use super::filter::Filter;
+use super::lists::{self, CommonTags, Found, Position};
 use super::patch::differences;
 use super::policy;
 use super::policy::Party;
 use super::request::{Assignment, NewMessage, NewTicket, Update};
+use super::search;
 use super::store::{self, Post};
 use super::ticket::{Handler, Message, Status, Ticket};
 use crate::accounts;
@@ -31,13 +34,19 @@ const NEWEST: i64 = 20;
 pub(crate) struct Service {
     pool: PgPool,
     feed: Arc<Hint>,
+    tags: CommonTags,
     pub(super) secret: Arc<Secret>,
 }
 
 impl Service {
     /// With what it needs.
     pub(crate) fn new(pool: PgPool, secret: Arc<Secret>, feed: Arc<Hint>) -> Self {
-        Self { pool, feed, secret }
+        Self {
+            pool,
+            feed,
+            tags: CommonTags::default(),
+            secret,
+        }
     }
 
     /// Opens a ticket.
@@ -66,12 +75,20 @@ impl Service {
         Ok(found)
     }
 
-    /// Tickets that the caller may see, newest first.
-    pub(super) async fn list(&self, caller: &Caller, size: i64, token: &str) -> Result<Page<Ticket>> {
-        let tokens = page::Tokens::new(&self.secret, caller, &[b"tickets"]);
-        let before = tokens.open(token)?.map(Uuid::from_bytes);
-        let rows = store::list(&self.pool, caller.sees_only(), before, size + 1).await?;
-        let page = tokens.cut(rows, size, |ticket| *ticket.id.as_bytes())?;
+    /// Tickets that the caller may see and that fit the filter, in its order.
+    pub(super) async fn list(&self, caller: &Caller, filter: &Filter, token: &str) -> Result<Page<Found>> {
+        let tokens = page::Tokens::new(&self.secret, caller, &[b"tickets", &filter.fingerprint]);
+        let after = tokens.open(token)?.map(Position::from_bytes);
+        let size = filter.page_size;
+        let few = self.tags.few_fit(&self.pool, filter).await?;
+        let rows = lists::list(&self.pool, caller.sees_only(), filter, few, after, size + 1).await?;
+        // Nothing is found by a query without a word to look for; the reason is asked for only then.
+        if let Some(query) = filter.query.as_ref().filter(|_| rows.is_empty())
+            && !search::is_searchable(&self.pool, query).await?
+        {
+            return violations::only("query", Err("must have a word to look for"));
+        }
+        let page = tokens.cut(rows, size, |found| found.position.to_bytes())?;
         if caller.role == Role::Admin {
             let details = json!({ "count": page.items.len() });
             self.record(caller, Action::TicketsListed, caller.user, details).await?;
@@ -243,6 +260,12 @@ async fn change_in_tx(
         return Ok(before);
     }
     let ticket = store::update_in_tx(tx, &after).await?;
+    if changes
+        .iter()
+        .any(|change| matches!(&*change.field, "title" | "description"))
+    {
+        search::rebuild_in_tx(tx, ticket.id).await?;
+    }
     let actor = if ticket.requester_id == caller.user {
         Actor::Customer(caller.user)
     } else {

@@ -7,14 +7,15 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::request::NewTicket;
-use super::status;
 use super::ticket::{AuthorKind, Handler, Message, Status, Ticket, Visibility};
+use super::{search, status};
 use crate::db::word;
 use crate::error::{Error, Result};
 use crate::feed::event::{Actor, Changes, Kind, NewEvent};
 use crate::feed::store as feed;
 
 /// A ticket's row.
+#[derive(sqlx::FromRow)]
 pub(super) struct TicketRow {
     id: Uuid,
     number: i64,
@@ -120,7 +121,8 @@ pub(super) async fn create_in_tx(tx: &mut PgConnection, requester: Uuid, new: &N
         reply_id: None,
         internal: false,
     };
-    feed::append_in_tx(tx, &event).await?;
+    feed::append_in_tx(&mut *tx, &event).await?;
+    search::create_in_tx(tx, row.id, &row.title, &row.description).await?;
     row.try_into()
 }
 
@@ -173,45 +175,6 @@ pub(super) async fn with_newest_messages(
         row.try_into()?,
         messages.into_iter().map(Message::try_from).collect::<Result<_>>()?,
     ))
-}
-
-/// Tickets, newest first, from the one before `before`.
-pub(super) async fn list(
-    pool: &PgPool,
-    sees_only: Option<Uuid>,
-    before: Option<Uuid>,
-    limit: i64,
-) -> Result<Vec<Ticket>> {
-    let before = before.unwrap_or(Uuid::max());
-    // Two statements, so that each has the plan of its own index.
-    let rows = match sees_only {
-        Some(requester) => {
-            sqlx::query_as!(
-                TicketRow,
-                "SELECT id, number, title, description, status, priority, category, tags, requester_id, assignee_id, handler,
-                        version, create_time, update_time, first_response_time, resolve_time
-                 FROM tickets WHERE requester_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
-                requester,
-                before,
-                limit,
-            )
-            .fetch_all(pool)
-            .await?
-        }
-        None => {
-            sqlx::query_as!(
-                TicketRow,
-                "SELECT id, number, title, description, status, priority, category, tags, requester_id, assignee_id, handler,
-                        version, create_time, update_time, first_response_time, resolve_time
-                 FROM tickets WHERE id < $1 ORDER BY id DESC LIMIT $2",
-                before,
-                limit,
-            )
-            .fetch_all(pool)
-            .await?
-        }
-    };
-    rows.into_iter().map(Ticket::try_from).collect()
 }
 
 /// The requester of a ticket, and its messages, newest first, from the one before `before`.
@@ -388,7 +351,8 @@ pub(crate) async fn post_in_tx(tx: &mut PgConnection, ticket: &Locked, post: Pos
         reply_id: post.reply_id,
         internal: post.visibility == Visibility::Internal,
     };
-    feed::append_in_tx(tx, &event).await?;
+    feed::append_in_tx(&mut *tx, &event).await?;
+    search::append_in_tx(tx, ticket.id, post.body, post.visibility).await?;
     row.try_into()
 }
 

@@ -10,6 +10,7 @@ use deskhand_proto::accounts::v1::{
     RequestPasswordResetRequest, ResetPasswordRequest, RevokeSessionRequest, Role as UserRole, SetUserRoleRequest,
     SignUpRequest,
 };
+use deskhand_proto::feed::v1::WatchTicketsRequest;
 use deskhand_proto::replies::v1::{GetReplyRequest, ReplyMode, StreamReplyRequest};
 use deskhand_proto::tickets::v1::{
     AssignTicketRequest, CreateTicketRequest, GetTicketRequest, ListMessagesRequest, ListTicketEventsRequest,
@@ -235,6 +236,9 @@ fn table(named: &Named<'_>) -> BTreeMap<String, Access> {
         ..Default::default()
     };
     add(tickets, "ListMessages", TICKET, messages.encode_to_vec());
+
+    let watch = WatchTicketsRequest::default();
+    add("feed.v1.FeedService", "WatchTickets", Who::Self_, watch.encode_to_vec());
 
     let replies = "replies.v1.ReplyService";
     let stream = StreamReplyRequest {

@@ -197,7 +197,8 @@ async fn which_status_follows_which() {
                     });
                     let mut expected: Vec<_> = expected.map(|(status, _)| status.as_str_name()).collect();
                     let mut named: Vec<_> = allowed.split(',').collect();
-                    (expected.sort_unstable(), named.sort_unstable());
+                    expected.sort_unstable();
+                    named.sort_unstable();
                     assert_eq!(named, expected, "{from:?} → {to:?}");
                     assert!(status.message().contains(named[0]));
                 }

@@ -98,7 +98,7 @@ fn configure(desk: SocketAddr, descriptors: &str) -> Value {
     let transcoder = json!({
         "proto_descriptor": descriptors,
         "services": ["deskhand.accounts.v1.AuthService", "deskhand.accounts.v1.UserService",
-                     "deskhand.tickets.v1.TicketService", "deskhand.replies.v1.ReplyService"],
+                     "deskhand.tickets.v1.TicketService", "deskhand.replies.v1.ReplyService", "deskhand.feed.v1.FeedService"],
         "convert_grpc_status": true,
         "print_options": {"preserve_proto_field_names": true},
     });

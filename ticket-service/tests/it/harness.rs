@@ -12,6 +12,7 @@ use clap::Parser as _;
 use deskhand_proto::accounts::v1::auth_service_client::AuthServiceClient;
 use deskhand_proto::accounts::v1::user_service_client::UserServiceClient;
 use deskhand_proto::accounts::v1::{LogInRequest, SignUpRequest};
+use deskhand_proto::feed::v1::feed_service_client::FeedServiceClient;
 use deskhand_proto::replies::v1::reply_event::Event;
 use deskhand_proto::replies::v1::reply_service_client::ReplyServiceClient;
 use deskhand_proto::replies::v1::{StreamReplyRequest, StreamReplyResponse};
@@ -107,7 +108,8 @@ pub(crate) async fn database() -> String {
     cluster.url(&name)
 }
 
-fn program(flags: &[&str]) -> Program {
+/// The program with these flags only.
+pub(crate) fn program(flags: &[&str]) -> Program {
     Program::try_parse_from([&["ticket-service"], flags].concat()).unwrap()
 }
 
@@ -119,7 +121,11 @@ impl Desk {
 
     /// With further flags of ticket-service.
     pub(crate) async fn with(flags: &[&str]) -> Self {
-        let database_url = database().await;
+        Self::on(database().await, flags).await
+    }
+
+    /// On a migrated database.
+    pub(crate) async fn on(database_url: String, flags: &[&str]) -> Self {
         let sim = groq_sim::start(groq_sim::Settings::instant()).await.unwrap();
         let (assistant, stop_assistant) = assistant(&sim.base_url()).await;
         let state = Arc::new(tempfile::tempdir().unwrap());
@@ -241,6 +247,10 @@ impl Desk {
 
     pub(crate) fn replies(&self) -> ReplyServiceClient<Channel> {
         ReplyServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn feed(&self) -> FeedServiceClient<Channel> {
+        FeedServiceClient::new(self.channel.clone())
     }
 
     /// A new customer.

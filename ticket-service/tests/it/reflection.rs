@@ -10,9 +10,10 @@ use tonic_health::pb::health_client::HealthClient;
 
 use crate::harness::{Desk, assert_refused};
 
-const SERVED: [&str; 4] = [
+const SERVED: [&str; 5] = [
     "deskhand.accounts.v1.AuthService",
     "deskhand.accounts.v1.UserService",
+    "deskhand.feed.v1.FeedService",
     "deskhand.replies.v1.ReplyService",
     "deskhand.tickets.v1.TicketService",
 ];

@@ -403,7 +403,7 @@ async fn a_run_whose_process_died_is_closed_and_can_be_asked_again() {
     let whole = desk.ask(&user, &ticket_id).await.whole().await;
     // As a process leaves it that is killed in the middle.
     desk.stop().await;
-    let killed = "DELETE FROM messages; DELETE FROM model_calls; UPDATE replies SET state = 'RUNNING', end_time = NULL,
+    let killed = "DELETE FROM ticket_events; DELETE FROM messages; DELETE FROM model_calls; UPDATE replies SET state = 'RUNNING', end_time = NULL,
         lease_until = now() - interval '1 second', owner = gen_random_uuid()";
     sqlx::raw_sql(killed).execute(&desk.pool).await.unwrap();
     desk.start(&[]).await;

@@ -16,7 +16,7 @@ use deskhand_proto::accounts::v1::{
 use prost_types::Timestamp;
 use tonic::{Code, Request, Response, Status};
 
-use super::{NEW_PASSWORD, RESET_TOKEN, State, TOKEN, refusal};
+use super::{ME, NEW_PASSWORD, RESET_TOKEN, State, TOKEN, refusal};
 
 /// As the real server has it.
 const GRACE: Duration = Duration::from_secs(10);
@@ -117,9 +117,12 @@ impl AuthService for State {
 
     async fn get_me(&self, request: Request<GetMeRequest>) -> Result<Response<GetMeResponse>, Status> {
         self.admit("GetMe", &request, "")?;
-        Ok(Response::new(GetMeResponse {
-            user: Some(User::default()),
-        }))
+        let user = User {
+            id: ME.to_owned(),
+            role: self.script.lock().unwrap().role.into(),
+            ..User::default()
+        };
+        Ok(Response::new(GetMeResponse { user: Some(user) }))
     }
 
     async fn change_password(

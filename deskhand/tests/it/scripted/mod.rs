@@ -1,6 +1,8 @@
 //! A server that speaks the contracts and does what it is told: for what a real system never does, or not on command.
 
 mod accounts;
+mod feed;
+mod tickets;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -8,18 +10,19 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use deskhand_proto::accounts::v1::Role;
 use deskhand_proto::accounts::v1::auth_service_server::AuthServiceServer;
 use deskhand_proto::accounts::v1::user_service_server::UserServiceServer;
+use deskhand_proto::feed::v1::feed_service_server::FeedServiceServer;
+use deskhand_proto::feed::v1::{TicketEvent, WatchTicketsRequest};
 use deskhand_proto::replies::v1::reply_event::{Completed, Delta, Event, Started};
 use deskhand_proto::replies::v1::reply_service_server::{ReplyService, ReplyServiceServer};
 use deskhand_proto::replies::v1::{
     GetReplyRequest, GetReplyResponse, ReplyEvent, StreamReplyRequest, StreamReplyResponse,
 };
-use deskhand_proto::tickets::v1::ticket_service_server::{TicketService, TicketServiceServer};
+use deskhand_proto::tickets::v1::ticket_service_server::TicketServiceServer;
 use deskhand_proto::tickets::v1::{
-    AuthorKind, CreateTicketRequest, CreateTicketResponse, GetTicketRequest, GetTicketResponse, ListMessagesRequest,
-    ListMessagesResponse, ListTicketsRequest, ListTicketsResponse, Message, PostMessageRequest, PostMessageResponse,
-    Ticket,
+    AssignTicketRequest, AuthorKind, ListTicketsRequest, Message, PostMessageRequest, Ticket, UpdateTicketRequest,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
@@ -28,8 +31,11 @@ use tonic::{Code, Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use self::accounts::Tokens;
+pub(crate) use self::feed::Told;
 
 pub(crate) const TICKET: &str = "019a2f3e-7c1b-7d40-8a55-0123456789ab";
+/// Whoever calls.
+pub(crate) const ME: &str = "019a2f3e-7c1b-7d40-8a55-0000000000aa";
 pub(crate) const TOKEN: &str = "scripted-token";
 /// What a password can be reset by, and to.
 pub(crate) const RESET_TOKEN: &str = "scripted-reset";
@@ -46,6 +52,12 @@ pub(crate) struct Script {
     pub(crate) messages: Vec<Message>,
     /// What is in the only page of tickets.
     pub(crate) tickets: Vec<Ticket>,
+    /// The history of every ticket.
+    pub(crate) events: Vec<TicketEvent>,
+    /// What each stream of the feed does, first come first served; a later one is a bookmark, and silence.
+    pub(crate) feeds: VecDeque<Vec<Told>>,
+    /// The role of whoever calls.
+    pub(crate) role: Role,
     /// Access tokens that are taken for expired.
     pub(crate) expired: Vec<&'static str>,
     /// The first refresh is done, but not answered before the test says so.
@@ -71,6 +83,16 @@ pub(crate) struct Call {
     pub(crate) timeout: Option<String>,
 }
 
+/// What some calls asked for, in full.
+#[derive(Clone, Default)]
+pub(crate) struct Asked {
+    pub(crate) lists: Vec<ListTicketsRequest>,
+    pub(crate) updates: Vec<UpdateTicketRequest>,
+    pub(crate) assignments: Vec<AssignTicketRequest>,
+    pub(crate) posts: Vec<PostMessageRequest>,
+    pub(crate) feeds: Vec<WatchTicketsRequest>,
+}
+
 /// The running server. It ends with the test.
 pub(crate) struct Scripted {
     pub(crate) address: String,
@@ -82,14 +104,21 @@ pub(crate) struct Scripted {
 struct State {
     script: Mutex<Script>,
     calls: Mutex<Vec<Call>>,
+    asked: Mutex<Asked>,
     tokens: Mutex<Tokens>,
 }
 
 impl Scripted {
     pub(crate) fn start(script: Script) -> Self {
+        Self::start_at(0, script)
+    }
+
+    /// At a port that was free a moment ago.
+    pub(crate) fn start_at(port: u16, script: Script) -> Self {
         let state = Arc::new(State {
             script: Mutex::new(script),
             calls: Mutex::default(),
+            asked: Mutex::default(),
             tokens: Mutex::default(),
         });
         let (stop, stopped) = oneshot::channel();
@@ -101,12 +130,13 @@ impl Scripted {
                 .build()
                 .unwrap();
             runtime.block_on(async {
-                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
                 tell_address.send(listener.local_addr().unwrap()).unwrap();
                 let server = Server::builder()
                     .add_service(AuthServiceServer::from_arc(Arc::clone(&served)))
                     .add_service(UserServiceServer::from_arc(Arc::clone(&served)))
                     .add_service(TicketServiceServer::from_arc(Arc::clone(&served)))
+                    .add_service(FeedServiceServer::from_arc(Arc::clone(&served)))
                     .add_service(ReplyServiceServer::from_arc(served))
                     .serve_with_incoming(TcpListenerStream::new(listener));
                 tokio::select! {
@@ -143,6 +173,16 @@ impl Scripted {
     /// The methods called so far.
     pub(crate) fn methods(&self) -> Vec<&'static str> {
         self.calls().iter().map(|call| call.method).collect()
+    }
+
+    /// What was asked for so far.
+    pub(crate) fn asked(&self) -> Asked {
+        self.state.asked.lock().unwrap().clone()
+    }
+
+    /// Changes what is in the page of tickets.
+    pub(crate) fn set_tickets(&self, tickets: Vec<Ticket>) {
+        self.state.script.lock().unwrap().tickets = tickets;
     }
 
     /// The calls so far.
@@ -236,64 +276,6 @@ impl State {
             title: "Title".to_owned(),
             ..Ticket::default()
         }
-    }
-}
-
-#[tonic::async_trait]
-impl TicketService for State {
-    async fn create_ticket(
-        &self,
-        request: Request<CreateTicketRequest>,
-    ) -> Result<Response<CreateTicketResponse>, Status> {
-        self.admit("CreateTicket", &request, &request.get_ref().request_id)?;
-        Ok(Response::new(CreateTicketResponse {
-            ticket: Some(Self::ticket()),
-        }))
-    }
-
-    async fn get_ticket(&self, request: Request<GetTicketRequest>) -> Result<Response<GetTicketResponse>, Status> {
-        self.admit("GetTicket", &request, "")?;
-        let messages = self.script.lock().unwrap().messages.clone();
-        Ok(Response::new(GetTicketResponse {
-            ticket: Some(Self::ticket()),
-            messages,
-        }))
-    }
-
-    async fn list_tickets(
-        &self,
-        request: Request<ListTicketsRequest>,
-    ) -> Result<Response<ListTicketsResponse>, Status> {
-        self.admit("ListTickets", &request, "")?;
-        let tickets = self.script.lock().unwrap().tickets.clone();
-        Ok(Response::new(ListTicketsResponse {
-            tickets,
-            next_page_token: String::new(),
-        }))
-    }
-
-    async fn post_message(
-        &self,
-        request: Request<PostMessageRequest>,
-    ) -> Result<Response<PostMessageResponse>, Status> {
-        self.admit("PostMessage", &request, &request.get_ref().request_id)?;
-        let message = Message {
-            id: "message".to_owned(),
-            ..Message::default()
-        };
-        Ok(Response::new(PostMessageResponse { message: Some(message) }))
-    }
-
-    async fn list_messages(
-        &self,
-        request: Request<ListMessagesRequest>,
-    ) -> Result<Response<ListMessagesResponse>, Status> {
-        self.admit("ListMessages", &request, "")?;
-        let messages = self.script.lock().unwrap().messages.clone();
-        Ok(Response::new(ListMessagesResponse {
-            messages,
-            next_page_token: String::new(),
-        }))
     }
 }
 
