@@ -1,11 +1,17 @@
 //! What tests and people can do to a running simulator; the `/_sim` endpoints do the same over HTTP.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::answer::Language;
+use crate::books::Books;
 use crate::journal::{Call, Outcome, Received};
-use crate::scenario::Scenario;
-use crate::settings::Pace;
+use crate::models::{self, Availability};
+use crate::quota::Used;
+use crate::scenario::script::Script;
+use crate::scenario::{Bad, Scenario};
+use crate::settings::{Limits, Pace};
 use crate::simulator::Simulator;
 
 /// A handle on a simulator; clones are handles on the same one.
@@ -42,9 +48,84 @@ impl Control {
         self.0.dials().scenario.clone()
     }
 
+    /// The scenario of requests for a model that ask for none, when nothing is queued; `None`: the one for all.
+    pub fn set_model_scenario(&self, model: &str, scenario: Option<Scenario>) {
+        set(&mut self.0.dials().model_scenarios, model, scenario);
+    }
+
+    /// Whether a model of the list can be used, or any other id is said to be decommissioned; `None`: as at start.
+    pub fn set_availability(&self, model: &str, availability: Option<Availability>) {
+        set(&mut self.0.dials().availability, model, availability);
+    }
+
+    /// Keeps a script under a name, for `script of=<name>`.
+    ///
+    /// # Errors
+    /// [`Bad`] if it cannot be played.
+    pub fn set_script(&self, name: &str, script: Script) -> Result<(), Bad> {
+        script.check()?;
+        self.0.dials().scripts.insert(name.to_owned(), Arc::new(script));
+        Ok(())
+    }
+
+    /// The scripts that can be played.
+    #[must_use]
+    pub fn scripts(&self) -> BTreeMap<String, Script> {
+        let dials = self.0.dials();
+        let scripts = dials.scripts.iter();
+        scripts
+            .map(|(name, script)| (name.clone(), Script::clone(script)))
+            .collect()
+    }
+
+    /// How much may be asked for, for each model that has no limits of its own.
+    pub fn set_limits(&self, limits: Limits) {
+        self.0.dials().limits = limits;
+    }
+
+    /// How much may be asked for from one model; `None`: as much as from the others.
+    pub fn set_model_limits(&self, model: &str, limits: Option<Limits>) {
+        set(&mut self.0.dials().model_limits, model, limits);
+    }
+
+    /// What holds for a model.
+    #[must_use]
+    pub fn limits(&self, model: &str) -> Limits {
+        self.0.dials().limits_of(model)
+    }
+
+    /// What a model has used of its limits, running calls with all that they reserved. `None` for one not in the list.
+    #[must_use]
+    pub fn used(&self, model: &str) -> Option<Used> {
+        let model = models::find(model)?.id;
+        Some(self.0.ledger.used(model, self.limits(model)))
+    }
+
+    /// Makes so much time pass for quotas and the prompt cache. Pauses on the wire are not shortened.
+    pub fn advance(&self, by: Duration) {
+        self.0.clock.advance(by);
+    }
+
+    /// What all calls since the last reset would cost, as far as they have ended.
+    #[must_use]
+    pub fn books(&self) -> Books {
+        self.0.journal.books()
+    }
+
     /// How fast answers come, where a scenario says nothing else.
     pub fn set_pace(&self, pace: Pace) {
         self.0.dials().pace = pace;
+    }
+
+    /// Whether tokens come as fast as Groq says that the model is, where it says so, over [`Pace::token_ms`].
+    pub fn set_model_speed(&self, model_speed: bool) {
+        self.0.dials().model_speed = model_speed;
+    }
+
+    /// Whether tokens come as fast as Groq says that the model is.
+    #[must_use]
+    pub fn model_speed(&self) -> bool {
+        self.0.dials().model_speed
     }
 
     /// How fast answers come.
@@ -55,16 +136,28 @@ impl Control {
 
     /// Tokens of visible text in an answer; `None`: 60 to 120, decided by the request.
     pub fn set_answer_tokens(&self, tokens: Option<u32>) {
-        self.0.dials().answer_tokens = tokens;
+        self.0.dials().habits.tokens = tokens;
     }
 
     /// Tokens of visible text in an answer.
     #[must_use]
     pub fn answer_tokens(&self) -> Option<u32> {
-        self.0.dials().answer_tokens
+        self.0.dials().habits.tokens
     }
 
-    /// As it was at start: scenario, queue, pace, prompt cache; requests and calls are forgotten. Ids go on counting.
+    /// The language of answers; `None`: English with words of other languages.
+    pub fn set_answer_language(&self, language: Option<Language>) {
+        self.0.dials().habits.language = language;
+    }
+
+    /// The language of answers.
+    #[must_use]
+    pub fn answer_language(&self) -> Option<Language> {
+        self.0.dials().habits.language
+    }
+
+    /// As it was at start: everything that was set, the prompt cache, quotas; requests, calls and books are forgotten.
+    /// Ids go on counting, and the clock stays where it is.
     pub fn reset(&self) {
         self.0.reset();
     }
@@ -106,4 +199,11 @@ impl Control {
         let ended = |calls: &[Call]| calls.iter().filter(|call| call.outcome != Outcome::Running).count();
         self.wait_for_calls(limit, |calls| ended(calls) >= count).await
     }
+}
+
+fn set<T>(map: &mut BTreeMap<String, T>, key: &str, value: Option<T>) {
+    match value {
+        Some(value) => map.insert(key.to_owned(), value),
+        None => map.remove(key),
+    };
 }

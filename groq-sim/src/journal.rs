@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::books::{self, Books};
+use crate::quota::Reservation;
 use crate::simulator::locked;
 use crate::wire::Usage;
 
@@ -52,6 +54,8 @@ pub struct Call {
     /// What the call costs: tokens generated until its end, whether or not that was reported. `None` if nothing was
     /// generated, as for an error status.
     pub billed: Option<Usage>,
+    /// What that costs by the list of 2026-10, in millionths of a millionth of a dollar; cached tokens cost half.
+    pub cost_picodollars: u64,
     /// How many times usage was sent.
     pub usage_sent: u32,
     /// Unix time in milliseconds.
@@ -60,6 +64,15 @@ pub struct Call {
     pub first_byte_ms: Option<f64>,
     /// Milliseconds from the start to the end.
     pub ended_ms: Option<f64>,
+    /// When it ended: Unix time in milliseconds, with a fraction. A client that closes its connection is noticed here.
+    pub ended_at_ms: Option<f64>,
+}
+
+impl Call {
+    pub(crate) fn bill(&mut self, usage: Option<Usage>) {
+        self.cost_picodollars = usage.as_ref().map_or(0, |usage| books::cost(&self.model, usage));
+        self.billed = usage;
+    }
 }
 
 /// How a call ended.
@@ -81,6 +94,7 @@ pub enum Outcome {
 pub(crate) struct Journal {
     keep: usize,
     pages: Mutex<Pages>,
+    books: Mutex<Books>,
     changes: watch::Sender<()>,
 }
 
@@ -96,6 +110,7 @@ impl Journal {
         Self {
             keep: keep.max(1),
             pages: Mutex::default(),
+            books: Mutex::default(),
             changes: watch::Sender::new(()),
         }
     }
@@ -133,10 +148,12 @@ impl Journal {
             bytes: 0,
             text: String::new(),
             billed: None,
+            cost_picodollars: 0,
             usage_sent: 0,
             started_ms: unix_ms(),
             first_byte_ms: None,
             ended_ms: None,
+            ended_at_ms: None,
         }));
         let mut pages = locked(&self.pages);
         if pages.calls.len() == self.keep {
@@ -148,7 +165,12 @@ impl Journal {
             journal: Arc::clone(self),
             call,
             started: Instant::now(),
+            reservation: Mutex::default(),
         }
+    }
+
+    pub(crate) fn books(&self) -> Books {
+        locked(&self.books).clone()
     }
 
     pub(crate) fn received(&self) -> Vec<Received> {
@@ -168,6 +190,7 @@ impl Journal {
         let mut pages = locked(&self.pages);
         pages.received.clear();
         pages.calls.clear();
+        *locked(&self.books) = Books::default();
         drop(pages);
         self.changes.send_replace(());
     }
@@ -184,6 +207,7 @@ pub(crate) struct Entry {
     journal: Arc<Journal>,
     call: Arc<Mutex<Call>>,
     started: Instant,
+    reservation: Mutex<Option<Reservation>>,
 }
 
 impl Entry {
@@ -202,15 +226,36 @@ impl Entry {
         });
     }
 
-    /// Only the first end counts.
+    /// Holds tokens of the quota until the call ends.
+    pub(crate) fn hold(&self, reservation: Reservation) {
+        *locked(&self.reservation) = Some(reservation);
+    }
+
+    /// Gives back what was held: the scenario says that the provider refused the request before it counted.
+    pub(crate) fn release(&self) {
+        if let Some(reservation) = locked(&self.reservation).take() {
+            reservation.cancel();
+        }
+    }
+
+    /// Only the first end counts. Quota and books are settled before anybody can see it.
     pub(crate) fn end(&self, outcome: Outcome) {
-        let elapsed = self.elapsed_ms();
-        self.update(|call| {
-            if call.outcome == Outcome::Running {
-                call.outcome = outcome;
-                call.ended_ms = Some(elapsed);
-            }
-        });
+        let (elapsed, now) = (self.elapsed_ms(), unix_ms_exact());
+        let mut call = locked(&self.call);
+        if call.outcome != Outcome::Running {
+            return;
+        }
+        let mut ended = call.clone();
+        ended.outcome = outcome;
+        ended.ended_ms = Some(elapsed);
+        ended.ended_at_ms = Some(now);
+        if let Some(reservation) = locked(&self.reservation).take() {
+            reservation.settle(ended.billed.as_ref().map_or(0, Usage::counted_tokens));
+        }
+        locked(&self.journal.books).enter(&ended);
+        *call = ended;
+        drop(call);
+        self.journal.changes.send_replace(());
     }
 
     fn elapsed_ms(&self) -> f64 {
@@ -225,7 +270,10 @@ impl Drop for Entry {
 }
 
 pub(crate) fn unix_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis() as u64)
+    unix_ms_exact() as u64
+}
+
+fn unix_ms_exact() -> f64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0.0, |since| since.as_secs_f64() * 1000.0)
 }

@@ -1,6 +1,6 @@
 //! The models that the simulator knows, with the limits that Groq publishes.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How a model shows its reasoning on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,14 @@ pub(crate) struct Model {
     pub(crate) max_completion_tokens: u64,
     /// Answers can be bound to a JSON schema.
     pub(crate) strict_schema: bool,
+    /// The policy stands in `system`, what to judge in `user`; the answer is a verdict in JSON.
+    pub(crate) guard: bool,
+    /// What Groq publishes, where it does.
+    pub(crate) tokens_per_second: Option<u32>,
+    /// Millionths of a millionth of a dollar for a token of the prompt, by the list of 2026-10; cached ones cost half.
+    pub(crate) prompt_picodollars: u64,
+    /// The same for a token that was generated.
+    pub(crate) completion_picodollars: u64,
 }
 
 pub(crate) const MODELS: &[Model] = &[
@@ -32,6 +40,10 @@ pub(crate) const MODELS: &[Model] = &[
         context_window: 131_072,
         max_completion_tokens: 65_536,
         strict_schema: true,
+        guard: false,
+        tokens_per_second: Some(500),
+        prompt_picodollars: 150_000,
+        completion_picodollars: 600_000,
     },
     Model {
         id: "openai/gpt-oss-20b",
@@ -41,6 +53,10 @@ pub(crate) const MODELS: &[Model] = &[
         context_window: 131_072,
         max_completion_tokens: 65_536,
         strict_schema: true,
+        guard: false,
+        tokens_per_second: Some(1000),
+        prompt_picodollars: 75_000,
+        completion_picodollars: 300_000,
     },
     Model {
         id: "openai/gpt-oss-safeguard-20b",
@@ -50,6 +66,10 @@ pub(crate) const MODELS: &[Model] = &[
         context_window: 131_072,
         max_completion_tokens: 65_536,
         strict_schema: false,
+        guard: true,
+        tokens_per_second: Some(1000),
+        prompt_picodollars: 75_000,
+        completion_picodollars: 300_000,
     },
     Model {
         id: "qwen/qwen3.8-27b",
@@ -59,6 +79,10 @@ pub(crate) const MODELS: &[Model] = &[
         context_window: 131_072,
         max_completion_tokens: 16_384,
         strict_schema: false,
+        guard: false,
+        tokens_per_second: None,
+        prompt_picodollars: 800_000,
+        completion_picodollars: 4_000_000,
     },
 ];
 
@@ -69,6 +93,18 @@ const DECOMMISSIONED: &[&str] = &[
     "llama3-8b-8192",
     "mixtral-8x7b-32768",
 ];
+
+/// Whether a model can be used. What a model is at start stands in the list of models; the control changes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Availability {
+    /// It is listed and answers, if the simulator knows it.
+    Active,
+    /// It is not listed; asking for it is a 400 `model_decommissioned`.
+    Decommissioned,
+    /// It is not listed; asking for it is a 404 `model_not_found`.
+    Missing,
+}
 
 pub(crate) fn find(id: &str) -> Option<&'static Model> {
     MODELS.iter().find(|model| model.id == id)

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::answer::Language;
 use crate::scenario::Scenario;
+use crate::scenario::script::Scripts;
 
 /// Everything that the simulator can be told at start. The control endpoints change some of it later; a reset brings
 /// these values back.
@@ -14,7 +16,7 @@ pub struct Settings {
     #[command(flatten)]
     pub pace: Pace,
 
-    /// What the rate-limit headers claim.
+    /// How much may be asked for.
     #[command(flatten)]
     pub limits: Limits,
 
@@ -30,6 +32,20 @@ pub struct Settings {
         default_value = "ok"
     )]
     pub scenario: Scenario,
+
+    /// Tokens come as fast as Groq says that the model is, where it says so: 1,000 a second from gpt-oss-20b, 500 from
+    /// gpt-oss-120b. A scenario's `token_ms` goes first.
+    #[arg(long = "model-speed", env = "GROQ_SIM_MODEL_SPEED")]
+    pub model_speed: bool,
+
+    /// The language of answers: `auto` is that of the last user message, as far as that can be told, or one of en, de,
+    /// es, fr; unset: English with words of other languages.
+    #[arg(long = "answer-language", env = "GROQ_SIM_ANSWER_LANGUAGE", value_name = "LANGUAGE")]
+    pub answer_language: Option<Language>,
+
+    /// A folder of scripts, `*.json`, for `script of=<name of the file>`.
+    #[arg(long = "scripts", env = "GROQ_SIM_SCRIPTS", value_name = "FOLDER", value_parser = Scripts::load)]
+    pub scripts: Option<Scripts>,
 
     /// How many requests, and how many calls, are kept for `/_sim/requests` and `/_sim/calls`.
     #[command(flatten)]
@@ -68,6 +84,14 @@ impl Pace {
         token_ms: 5.0,
     };
 
+    /// The same to the first token, then so many tokens a second.
+    pub(crate) fn at_speed(self, tokens_per_second: u32) -> Self {
+        Self {
+            token_ms: 1000.0 / f64::from(tokens_per_second.max(1)),
+            ..self
+        }
+    }
+
     /// No delay.
     pub const INSTANT: Self = Self {
         ttft_ms: 0.0,
@@ -94,9 +118,20 @@ fn milliseconds(value: f64) -> Duration {
     Duration::try_from_secs_f64(value / 1000.0).unwrap_or_default()
 }
 
-/// What the `x-ratelimit-*` headers claim. Nothing is enforced: a refusal comes from a scenario only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
+/// How much may be asked for, for each model; 0 is no limit. The `x-ratelimit-*` headers tell of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields)]
 pub struct Limits {
+    /// Requests a minute. No header tells of them.
+    #[arg(
+        long = "limit-requests-minute",
+        env = "GROQ_SIM_LIMIT_REQUESTS_MINUTE",
+        value_name = "COUNT",
+        default_value_t = Limits::GENEROUS.requests_per_minute
+    )]
+    #[serde(default)]
+    pub requests_per_minute: u64,
+
     /// Requests a day.
     #[arg(
         long = "limit-requests",
@@ -104,6 +139,7 @@ pub struct Limits {
         value_name = "COUNT",
         default_value_t = Limits::GENEROUS.requests_per_day
     )]
+    #[serde(default)]
     pub requests_per_day: u64,
 
     /// Tokens a minute.
@@ -113,15 +149,47 @@ pub struct Limits {
         value_name = "COUNT",
         default_value_t = Limits::GENEROUS.tokens_per_minute
     )]
+    #[serde(default)]
     pub tokens_per_minute: u64,
+
+    /// Tokens a day. No header tells of them.
+    #[arg(
+        long = "limit-tokens-day",
+        env = "GROQ_SIM_LIMIT_TOKENS_DAY",
+        value_name = "COUNT",
+        default_value_t = Limits::GENEROUS.tokens_per_day
+    )]
+    #[serde(default)]
+    pub tokens_per_day: u64,
+
+    /// Refuse what is over a limit. Without it the headers speak as if each call were the only one, so that a client
+    /// that respects them is never held up. JSON that leaves it out means yes.
+    #[arg(long = "enforce-limits", env = "GROQ_SIM_ENFORCE_LIMITS")]
+    #[serde(default = "yes")]
+    pub enforce: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Limits {
-    /// Of the size of a paid plan, so that a client that respects the headers is not held up while people develop. The
-    /// free plan has 1,000 and 8,000.
+    /// Of the size of a paid plan, and not enforced.
     pub const GENEROUS: Self = Self {
+        requests_per_minute: 1000,
         requests_per_day: 500_000,
         tokens_per_minute: 250_000,
+        tokens_per_day: 0,
+        enforce: false,
+    };
+
+    /// The free plan's for each of the models, as of 2026-10, enforced.
+    pub const FREE: Self = Self {
+        requests_per_minute: 30,
+        requests_per_day: 1000,
+        tokens_per_minute: 8000,
+        tokens_per_day: 200_000,
+        enforce: true,
     };
 }
 

@@ -1,16 +1,21 @@
 //! The state that all connections share.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::HeaderMap;
 
+use crate::answer::Habits;
 use crate::answer::prompt::Cache;
+use crate::clock::Clock;
 use crate::journal::Journal;
+use crate::models::{Availability, Model};
+use crate::quota::Ledger;
 use crate::request::{ChatRequest, Refusal};
-use crate::scenario::{Bad, Scenario, marker};
-use crate::settings::{Pace, Settings};
+use crate::scenario::script::{self, Script};
+use crate::scenario::{Bad, Fault, Scenario, marker};
+use crate::settings::{Limits, Pace, Settings};
 
 /// The header that names a scenario, for callers that can set one.
 pub(crate) const HEADER: &str = "x-sim-scenario";
@@ -22,6 +27,8 @@ pub(crate) struct Simulator {
     pub(crate) settings: Settings,
     pub(crate) journal: Arc<Journal>,
     pub(crate) prompts: Cache,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) ledger: Arc<Ledger>,
     dials: Mutex<Dials>,
 }
 
@@ -31,19 +38,52 @@ pub(crate) struct Dials {
     pub(crate) scenario: Scenario,
     pub(crate) next: VecDeque<(Scenario, u32)>,
     pub(crate) pace: Pace,
-    pub(crate) answer_tokens: Option<u32>,
+    pub(crate) model_speed: bool,
+    pub(crate) habits: Habits,
+    pub(crate) limits: Limits,
+    /// Those of models that have limits of their own.
+    pub(crate) model_limits: BTreeMap<String, Limits>,
+    /// The scenario of requests for a model that ask for none.
+    pub(crate) model_scenarios: BTreeMap<String, Scenario>,
+    /// Models that are not as the list has them.
+    pub(crate) availability: BTreeMap<String, Availability>,
+    pub(crate) scripts: BTreeMap<String, Arc<Script>>,
     /// How often a scenario with `first` has met a message.
     met: HashMap<u64, u32>,
 }
 
 impl Dials {
     fn of(settings: &Settings) -> Self {
+        let mut scripts = settings.scripts.clone().unwrap_or_default().0;
+        let example = || Arc::new(Script::example());
+        scripts.entry(script::EXAMPLE.to_owned()).or_insert_with(example);
         Self {
             scenario: settings.scenario.clone(),
             next: VecDeque::new(),
             pace: settings.pace,
-            answer_tokens: settings.answer_tokens,
+            model_speed: settings.model_speed,
+            habits: Habits {
+                tokens: settings.answer_tokens,
+                language: settings.answer_language,
+            },
+            limits: settings.limits,
+            model_limits: BTreeMap::new(),
+            model_scenarios: BTreeMap::new(),
+            availability: BTreeMap::new(),
+            scripts,
             met: HashMap::new(),
+        }
+    }
+
+    pub(crate) fn limits_of(&self, model: &str) -> Limits {
+        self.model_limits.get(model).copied().unwrap_or(self.limits)
+    }
+
+    /// How fast a model answers, where a scenario says nothing else.
+    pub(crate) fn pace_of(&self, model: &Model) -> Pace {
+        match model.tokens_per_second.filter(|_| self.model_speed) {
+            Some(speed) => self.pace.at_speed(speed),
+            None => self.pace,
         }
     }
 
@@ -65,7 +105,10 @@ impl Dials {
 impl Simulator {
     pub(crate) fn new(settings: Settings) -> Self {
         let journal = Arc::new(Journal::new(settings.keep.calls));
+        let clock = Arc::new(Clock::new());
         Self {
+            ledger: Arc::new(Ledger::new(Arc::clone(&clock))),
+            clock,
             dials: Mutex::new(Dials::of(&settings)),
             journal,
             prompts: Cache::default(),
@@ -77,15 +120,25 @@ impl Simulator {
         locked(&self.dials)
     }
 
+    /// Whether a model of the list can be used now.
+    pub(crate) fn offers(&self, model: &str) -> bool {
+        let dials = self.dials();
+        dials
+            .availability
+            .get(model)
+            .is_none_or(|state| *state == Availability::Active)
+    }
+
     /// As it was at start.
     pub(crate) fn reset(&self) {
         *self.dials() = Dials::of(&self.settings);
         self.prompts.clear();
+        self.ledger.clear();
         self.journal.clear();
     }
 
     /// The scenario of a request: its header's, else its last user message's, else the next in the queue, else the one
-    /// that holds for all.
+    /// of its model, else the one that holds for all.
     pub(crate) fn choose(&self, request: &ChatRequest, headers: &HeaderMap) -> Result<Scenario, Refusal> {
         let last_user = request.messages.iter().rev().find(|message| message.role == "user");
         let text = last_user.map_or("", |message| message.text.as_str());
@@ -97,7 +150,15 @@ impl Simulator {
         let mut dials = self.dials();
         let chosen = asked
             .or_else(|| dials.take_next(request.model.id))
+            .or_else(|| dials.model_scenarios.get(request.model.id).cloned())
             .unwrap_or_else(|| dials.scenario.clone());
+        if let Fault::Script { of } = &chosen.fault
+            && !dials.scripts.contains_key(of)
+        {
+            return Err(refuse(&Bad(format!(
+                "there is no script '{of}'; GET /_sim/scripts lists them"
+            ))));
+        }
         Ok(if applies(&mut dials, &chosen, request, text) {
             chosen
         } else {
@@ -112,6 +173,14 @@ fn applies(dials: &mut Dials, scenario: &Scenario, request: &ChatRequest, text: 
         .model
         .as_ref()
         .is_some_and(|model| model != request.model.id)
+    {
+        return false;
+    }
+    if scenario
+        .options
+        .tier
+        .as_ref()
+        .is_some_and(|tier| *tier != request.service_tier)
     {
         return false;
     }

@@ -27,6 +27,29 @@ pub struct Usage {
     pub prompt_tokens_details: Option<PromptDetails>,
 }
 
+impl Usage {
+    /// Tokens of the prompt that were found in the prompt cache.
+    #[must_use]
+    pub fn cached_tokens(&self) -> u32 {
+        self.prompt_tokens_details
+            .as_ref()
+            .map_or(0, |details| details.cached_tokens)
+    }
+
+    /// Tokens of the completion that are reasoning.
+    #[must_use]
+    pub fn reasoning_tokens(&self) -> u32 {
+        self.completion_tokens_details
+            .as_ref()
+            .map_or(0, |details| details.reasoning_tokens)
+    }
+
+    /// What counts towards token limits: cached tokens do not.
+    pub(crate) fn counted_tokens(&self) -> u64 {
+        u64::from(self.total_tokens.saturating_sub(self.cached_tokens()))
+    }
+}
+
 /// A part of [`Usage`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CompletionDetails {
@@ -104,7 +127,7 @@ pub(crate) struct XGroq<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) usage: Option<&'a Usage>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) error: Option<&'a str>,
+    pub(crate) error: Option<&'a serde_json::Value>,
 }
 
 #[derive(Serialize)]

@@ -1,16 +1,21 @@
 //! What would be said: decided by the request and the scenario alone, so that the same request always gets the same
 //! words.
 
+mod broken;
+mod language;
 pub(crate) mod prompt;
 mod schema;
 mod text;
 pub(crate) mod tokens;
+
+use std::borrow::Cow;
 
 use serde_json::{Value, json};
 
 use crate::models::Family;
 use crate::request::{ChatRequest, Effort, Format, Reasoning, Tool, ToolChoice};
 use crate::scenario::{Fault, Scenario};
+pub use language::Language;
 use prompt::Prompt;
 
 /// A whole answer, in tokens, before anything is put on the wire.
@@ -20,7 +25,7 @@ pub(crate) struct Answer {
     pub(crate) reasoning: Vec<String>,
     pub(crate) content: Vec<String>,
     pub(crate) tool_call: Option<ToolCall>,
-    pub(crate) finish_reason: &'static str,
+    pub(crate) finish_reason: Cow<'static, str>,
 }
 
 #[derive(Debug)]
@@ -42,13 +47,15 @@ impl Answer {
     }
 }
 
-/// `default_tokens` is the length of an answer if the scenario says none; without either, the request decides.
-pub(crate) fn compose(
-    request: &ChatRequest,
-    prompt: &Prompt,
-    scenario: &Scenario,
-    default_tokens: Option<u32>,
-) -> Answer {
+/// What holds for answers where the scenario says nothing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Habits {
+    /// Tokens of visible text; `None`: the request decides.
+    pub(crate) tokens: Option<u32>,
+    pub(crate) language: Option<Language>,
+}
+
+pub(crate) fn compose(request: &ChatRequest, prompt: &Prompt, scenario: &Scenario, habits: Habits) -> Answer {
     let budget = request.max_completion_tokens;
     if let Fault::Length { empty: true, .. } = scenario.fault {
         let reasoning = text::reasoning(request, budget);
@@ -56,14 +63,14 @@ pub(crate) fn compose(
             reasoning,
             content: Vec::new(),
             tool_call: None,
-            finish_reason: "length",
+            finish_reason: "length".into(),
         };
     }
 
     let mut reasoning = reasoning(request, prompt, scenario);
-    let mut content = content(request, prompt, scenario, default_tokens);
+    let mut content = content(request, prompt, scenario, habits);
     let tool_call = tool_call(request, prompt, scenario);
-    let mut finish_reason = "stop";
+    let mut finish_reason = Cow::Borrowed("stop");
     if tool_call.is_some() {
         let before = if let Fault::ToolCalls { after, .. } = scenario.fault {
             after
@@ -71,17 +78,18 @@ pub(crate) fn compose(
             0
         };
         content.truncate(before);
-        finish_reason = "tool_calls";
+        finish_reason = "tool_calls".into();
     }
     match scenario.fault {
         Fault::Length { after, .. } => {
             content.truncate(after);
-            finish_reason = "length";
+            finish_reason = "length".into();
         }
         Fault::ContentFilter { after } => {
             content.truncate(after);
-            finish_reason = "content_filter";
+            finish_reason = "content_filter".into();
         }
+        Fault::Finish { ref reason } => finish_reason = reason.clone().into(),
         _ => {}
     }
 
@@ -97,7 +105,7 @@ pub(crate) fn compose(
         reasoning.truncate(budget);
         content.truncate(budget - reasoning.len());
         answer.tool_call = None;
-        answer.finish_reason = "length";
+        answer.finish_reason = "length".into();
     }
     answer.reasoning = reasoning;
     answer.content = content;
@@ -115,15 +123,16 @@ fn reasoning(request: &ChatRequest, prompt: &Prompt, scenario: &Scenario) -> Vec
     text::reasoning(request, length)
 }
 
-fn content(request: &ChatRequest, prompt: &Prompt, scenario: &Scenario, default_tokens: Option<u32>) -> Vec<String> {
-    let whole = match &request.format {
-        Format::Text => {
+fn content(request: &ChatRequest, prompt: &Prompt, scenario: &Scenario, habits: Habits) -> Vec<String> {
+    let whole = match (structured(request, scenario), &scenario.fault) {
+        (Some((value, schema)), Fault::BadJson { kind }) => broken::spoil(value, schema, *kind),
+        (Some((value, _)), _) => value.to_string(),
+        (None, _) => {
             let by_request = 60 + (prompt.digest % 61) as u32;
-            let length = scenario.options.tokens.or(default_tokens).unwrap_or(by_request);
-            text::content(request, prompt, length as usize)
+            let length = scenario.options.tokens.or(habits.tokens).unwrap_or(by_request);
+            let language = scenario.options.language.or(habits.language);
+            text::content(request, prompt, language, length as usize)
         }
-        Format::JsonObject => json!({"answer": text::quote(request), "model": request.model.id}).to_string(),
-        Format::JsonSchema(schema) => schema::fill(schema, &text::quote(request)).to_string(),
     };
     let end = request
         .stop
@@ -134,6 +143,26 @@ fn content(request: &ChatRequest, prompt: &Prompt, scenario: &Scenario, default_
     tokens::split(&whole[..end.unwrap_or(whole.len())])
         .map(str::to_owned)
         .collect()
+}
+
+/// The answer as JSON and its schema, where the request, the model or the scenario makes it JSON.
+fn structured<'a>(request: &'a ChatRequest, scenario: &Scenario) -> Option<(Value, &'a Value)> {
+    const NO_SCHEMA: &Value = &Value::Null;
+    let quote = || text::quote(request);
+    if let Format::JsonSchema(schema) = &request.format {
+        return Some((schema::fill(schema, &quote()), schema));
+    }
+    if request.model.guard {
+        let (violation, category) = match &scenario.fault {
+            Fault::Verdict { violation, category } => (u8::from(*violation), json!(category)),
+            _ => (0, Value::Null),
+        };
+        let rationale = format!("The content is “{}”.", quote());
+        let verdict = json!({"violation": violation, "category": category, "rationale": rationale});
+        return Some((verdict, NO_SCHEMA));
+    }
+    let asked = matches!(request.format, Format::JsonObject) || matches!(scenario.fault, Fault::BadJson { .. });
+    asked.then(|| (json!({"answer": quote(), "model": request.model.id}), NO_SCHEMA))
 }
 
 fn tool_call(request: &ChatRequest, prompt: &Prompt, scenario: &Scenario) -> Option<ToolCall> {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::tokens;
 use crate::models::Family;
@@ -64,15 +64,14 @@ impl Prompt {
 
 /// The prefixes of earlier prompts.
 #[derive(Default)]
-pub(crate) struct Cache(Mutex<HashMap<u64, Instant>>);
+pub(crate) struct Cache(Mutex<HashMap<u64, Duration>>);
 
 impl Cache {
     /// How many tokens at the start of this prompt were seen before; remembers the prompt.
-    pub(crate) fn look_up(&self, request: &ChatRequest, prompt: &Prompt) -> u32 {
+    pub(crate) fn look_up(&self, request: &ChatRequest, prompt: &Prompt, now: Duration) -> u32 {
         if request.model.family != Family::GptOss {
             return 0;
         }
-        let now = Instant::now();
         let mut seen = locked(&self.0);
         if seen.len() + prompt.prefixes.len() > MOST_BLOCKS {
             seen.clear();
@@ -82,7 +81,7 @@ impl Cache {
         for prefix in &prompt.prefixes {
             let fresh = seen
                 .insert(*prefix, now)
-                .is_some_and(|then| now.duration_since(then) < IDLE);
+                .is_some_and(|then| now.saturating_sub(then) < IDLE);
             unbroken &= fresh;
             cached += u32::from(unbroken);
         }

@@ -1,5 +1,6 @@
 //! The words of an answer.
 
+use super::language::{self, Language};
 use super::prompt::Prompt;
 use super::tokens;
 use crate::request::ChatRequest;
@@ -41,16 +42,18 @@ pub(super) fn reasoning(request: &ChatRequest, length: usize) -> Vec<String> {
 }
 
 /// A text of exactly `length` tokens. It opens with the quote, the model and the number of messages.
-pub(super) fn content(request: &ChatRequest, prompt: &Prompt, length: usize) -> String {
-    let count = request.messages.len();
-    let messages = if count == 1 { "message" } else { "messages" };
-    let opening = format!(
-        "You wrote “{}” – {} answers, having read {count} {messages}.",
-        quote(request),
-        request.model.id
-    );
-    let first = (prompt.digest % SENTENCES.len() as u64) as usize;
-    let sentences = SENTENCES.iter().copied().cycle().skip(first);
+pub(super) fn content(request: &ChatRequest, prompt: &Prompt, language: Option<Language>, length: usize) -> String {
+    let (language, all) = match language {
+        None => (Language::En, SENTENCES),
+        Some(Language::Auto) => {
+            let detected = language::detect(&plain(request));
+            (detected, language::sentences(detected))
+        }
+        Some(given) => (given, language::sentences(given)),
+    };
+    let opening = language::opening(language, &quote(request), request.model.id, request.messages.len());
+    let first = (prompt.digest % all.len() as u64) as usize;
+    let sentences = all.iter().copied().cycle().skip(first);
     let mut text = String::new();
     let mut left = length;
     for part in std::iter::once(opening.as_str()).chain(sentences) {
@@ -65,11 +68,16 @@ pub(super) fn content(request: &ChatRequest, prompt: &Prompt, length: usize) -> 
     text
 }
 
-/// The last user message, shortened, without markers, tags and line breaks.
-pub(super) fn quote(request: &ChatRequest) -> String {
+/// The last user message without markers, tags and line breaks.
+fn plain(request: &ChatRequest) -> String {
     let last = request.messages.iter().rev().find(|message| message.role == "user");
     let plain = without_tags(&marker::strip(last.map_or("", |message| &message.text)));
-    let plain = plain.split_whitespace().collect::<Vec<_>>().join(" ");
+    plain.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The same, shortened.
+pub(super) fn quote(request: &ChatRequest) -> String {
+    let plain = plain(request);
     match plain.char_indices().nth(QUOTED) {
         None => plain,
         Some((end, _)) => format!("{}…", plain[..end].trim_end()),

@@ -1,6 +1,7 @@
 //! `POST /openai/v1/chat/completions`.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Extension;
 use axum::body::Body;
@@ -16,10 +17,11 @@ use super::{authorize, kept, new_request_id, path_of};
 use crate::answer::compose;
 use crate::answer::prompt::Prompt;
 use crate::journal::{Entry, unix_ms};
-use crate::reply::{Bill, Envelope, Hold, Parts, Plan, Player};
+use crate::reply::{Bill, Counted, Envelope, Hold, Parts, Plan, Player};
 use crate::request::{self, ChatRequest, Refusal};
-use crate::scenario::Scenario;
+use crate::scenario::{Fault, Scenario};
 use crate::server::Reset;
+use crate::settings::Limits;
 use crate::simulator::Simulator;
 
 pub(super) async fn completions(
@@ -40,7 +42,7 @@ pub(super) async fn completions(
     let entry = simulator.journal.open(id, request_id.clone());
 
     let accepted = authorize(&headers).and_then(|()| match parsed {
-        Some(Ok(json)) => accept(&simulator, &headers, &json, &entry),
+        Some(Ok(json)) => accept(&simulator, &json, &entry),
         Some(Err(error)) => Err(Refusal::invalid(&format!("the body is not JSON: {error}"), None)),
         None => Err(Refusal::new(
             413,
@@ -50,46 +52,76 @@ pub(super) async fn completions(
         )),
     });
     let plan = match accepted {
-        Ok((request, scenario)) => plan(&simulator, &request_id, &request, &scenario),
+        Ok(request) => admit(&simulator, &headers, &request_id, &request, &entry),
         Err(refusal) => Plan::refuse(&refusal, &request_id),
     };
-
-    // A client that leaves while this waits drops the whole future, and with it the journal's entry.
-    match plan.hold {
-        Hold::For(duration) if duration.is_zero() => {}
-        Hold::For(duration) => tokio::time::sleep(duration).await,
-        Hold::Forever => std::future::pending().await,
-    }
+    hold(&plan, &entry).await;
     entry.update(|call| call.status = Some(plan.status));
     respond(plan, entry, reset)
 }
 
-fn accept(
-    simulator: &Simulator,
-    headers: &HeaderMap,
-    json: &Value,
-    entry: &Entry,
-) -> Result<(ChatRequest, Scenario), Refusal> {
+fn accept(simulator: &Simulator, json: &Value, entry: &Entry) -> Result<ChatRequest, Refusal> {
     entry.update(|call| {
         call.model = json["model"].as_str().unwrap_or_default().to_owned();
         call.stream = json["stream"].as_bool().unwrap_or_default();
     });
-    let request = request::parse(json)?;
-    let scenario = simulator.choose(&request, headers)?;
-    entry.update(|call| call.scenario = scenario.to_string());
-    Ok((request, scenario))
+    let availability = simulator.dials().availability.clone();
+    request::parse(json, &availability)
 }
 
-fn plan(simulator: &Simulator, request_id: &str, request: &ChatRequest, scenario: &Scenario) -> Plan {
+/// Counts the request towards its model's quota, and only then lets a scenario have it.
+fn admit(simulator: &Simulator, headers: &HeaderMap, request_id: &str, request: &ChatRequest, entry: &Entry) -> Plan {
     let prompt = Prompt::of(request);
-    if u64::from(prompt.tokens) > request.model.context_window {
-        return Plan::refuse(&Refusal::context_length(), request_id);
-    }
-    let (pace, answer_tokens) = {
-        let dials = simulator.dials();
-        (scenario.pace(dials.pace), dials.answer_tokens)
+    let limits = simulator.dials().limits_of(request.model.id);
+    let asked = u64::from(prompt.tokens) + request.max_completion_tokens as u64;
+    let counted = match simulator.ledger.admit(request.model.id, limits, asked) {
+        Ok((reservation, used)) => {
+            entry.hold(reservation);
+            let reserved = asked;
+            limits.enforce.then_some(Counted { used, reserved })
+        }
+        Err(over) => return Plan::over_limit(&over, limits, request, request_id),
     };
-    let answer = compose(request, &prompt, scenario, answer_tokens);
+    let too_long = u64::from(prompt.tokens) > request.model.context_window;
+    let chosen = if too_long {
+        Err(Refusal::context_length())
+    } else {
+        simulator.choose(request, headers)
+    };
+    match chosen {
+        Ok(scenario) => {
+            entry.update(|call| call.scenario = scenario.to_string());
+            let plan = plan(simulator, request_id, request, &prompt, &scenario, limits, counted);
+            if matches!(plan.status, 413 | 429) {
+                entry.release();
+            }
+            plan
+        }
+        Err(refusal) => {
+            entry.release();
+            Plan::refuse(&refusal, request_id)
+        }
+    }
+}
+
+fn plan(
+    simulator: &Simulator,
+    request_id: &str,
+    request: &ChatRequest,
+    prompt: &Prompt,
+    scenario: &Scenario,
+    limits: Limits,
+    counted: Option<Counted>,
+) -> Plan {
+    let (pace, habits, script) = {
+        let dials = simulator.dials();
+        let script = match &scenario.fault {
+            Fault::Script { of } => dials.scripts.get(of).cloned(),
+            _ => None,
+        };
+        (scenario.pace(dials.pace_of(request.model)), dials.habits, script)
+    };
+    let answer = compose(request, prompt, scenario, habits);
     let envelope = Envelope {
         completion_id: format!("chatcmpl-{}", Uuid::new_v4()),
         request_id: request_id.to_owned(),
@@ -97,7 +129,7 @@ fn plan(simulator: &Simulator, request_id: &str, request: &ChatRequest, scenario
         fingerprint: format!("fp_{:010x}", prompt_independent(request.model.id)),
         seed: request.seed.unwrap_or((prompt.digest % 2_000_000_000) as i64),
     };
-    let cached_tokens = simulator.prompts.look_up(request, &prompt);
+    let cached_tokens = simulator.prompts.look_up(request, prompt, simulator.clock.now());
     Plan::make(&Parts {
         envelope: &envelope,
         request,
@@ -109,8 +141,43 @@ fn plan(simulator: &Simulator, request_id: &str, request: &ChatRequest, scenario
             pace,
         },
         pace,
-        limits: simulator.settings.limits,
+        limits,
+        counted,
+        script: script.as_deref(),
     })
+}
+
+/// Waits as long as the plan says before the headers. A client that leaves drops this, and with it everything.
+async fn hold(plan: &Plan, entry: &Entry) {
+    let mut generating = Generating {
+        plan,
+        entry,
+        since: Instant::now(),
+        complete: false,
+    };
+    match plan.hold {
+        Hold::For(duration) if duration.is_zero() => {}
+        Hold::For(duration) => tokio::time::sleep(duration).await,
+        Hold::Forever => std::future::pending().await,
+    }
+    generating.complete = true;
+}
+
+/// Bills what was generated until the client left.
+struct Generating<'a> {
+    plan: &'a Plan,
+    entry: &'a Entry,
+    since: Instant,
+    complete: bool,
+}
+
+impl Drop for Generating<'_> {
+    fn drop(&mut self) {
+        if !self.complete {
+            let usage = self.plan.generated_after(self.since.elapsed());
+            self.entry.update(|call| call.bill(usage));
+        }
+    }
 }
 
 /// The fingerprint of a model's imagined deployment.

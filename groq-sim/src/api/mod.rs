@@ -1,6 +1,7 @@
 //! The HTTP surface.
 
 mod chat;
+mod dials;
 mod models;
 mod sim;
 

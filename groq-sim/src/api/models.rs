@@ -13,7 +13,10 @@ use crate::request::Refusal;
 use crate::simulator::Simulator;
 
 pub(super) async fn list(State(simulator): State<Arc<Simulator>>, uri: Uri, headers: HeaderMap) -> Response {
-    let answer = || Ok(json!({"object": "list", "data": MODELS.iter().map(Listed::from).collect::<Vec<_>>()}));
+    let answer = || {
+        let listed = MODELS.iter().filter(|model| simulator.offers(model.id));
+        Ok(json!({"object": "list", "data": listed.map(Listed::from).collect::<Vec<_>>()}))
+    };
     respond(&simulator, &uri, &headers, answer)
 }
 
@@ -25,7 +28,8 @@ pub(super) async fn retrieve(
     headers: HeaderMap,
 ) -> Response {
     let answer = || {
-        let model = models::find(&id).ok_or_else(|| Refusal::model_not_found(&id))?;
+        let model = models::find(&id).filter(|model| simulator.offers(model.id));
+        let model = model.ok_or_else(|| Refusal::model_not_found(&id))?;
         Ok(json!(Listed::from(model)))
     };
     respond(&simulator, &uri, &headers, answer)

@@ -12,6 +12,8 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::dials;
+use crate::books::Books;
 use crate::control::Control;
 use crate::scenario::catalog::COMMON;
 use crate::scenario::{Scenario, catalog};
@@ -32,7 +34,9 @@ pub(super) fn router() -> Router<Arc<Simulator>> {
         .route("/next", post(next))
         .route("/pace", put(set_pace))
         .route("/answer", put(set_answer))
+        .merge(dials::router())
         .route("/reset", post(reset))
+        .route("/books", get(books))
         .route("/requests", get(requests))
         .route("/calls", get(calls))
 }
@@ -98,6 +102,10 @@ async fn reset(State(control): State<Control>) -> Json<Value> {
     Json(status_of(&control))
 }
 
+async fn books(State(control): State<Control>) -> Json<Books> {
+    Json(control.books())
+}
+
 async fn requests(State(control): State<Control>) -> Json<Value> {
     Json(json!({"requests": control.requests()}))
 }
@@ -126,19 +134,21 @@ async fn calls(
     Ok(Json(json!({"calls": waited.unwrap_or_else(|| control.calls())})))
 }
 
-fn status_of(control: &Control) -> Value {
+pub(super) fn status_of(control: &Control) -> Value {
     json!({
         "scenario": control.scenario(),
         "queued": control.queued(),
         "pace": control.pace(),
+        "model_speed": control.model_speed(),
         "answer_tokens": control.answer_tokens(),
+        "answer_language": control.answer_language(),
         "requests": control.requests().len(),
         "calls": control.calls().len(),
     })
 }
 
 /// A control request that was not understood: 400 and a sentence.
-struct Mistake(String);
+pub(super) struct Mistake(pub(super) String);
 
 impl From<JsonRejection> for Mistake {
     fn from(rejection: JsonRejection) -> Self {

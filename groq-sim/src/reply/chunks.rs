@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Parts;
-use super::framing::{Event, Notes};
+use super::framing::{Event, Item, Notes};
 use crate::answer;
 use crate::request::{Reasoning, Refusal};
 use crate::wire::{Chunk, ChunkChoice, Delta, ErrorBody, Function, ToolCall, Usage, XGroq};
@@ -35,22 +35,22 @@ pub(super) fn role(parts: &Parts<'_>) -> Event {
     )
 }
 
-pub(super) fn reasoning<'a>(parts: &'a Parts<'_>) -> impl Iterator<Item = Event> + 'a {
+/// Hidden reasoning takes its time and is billed all the same.
+pub(super) fn reasoning<'a>(parts: &'a Parts<'_>) -> impl Iterator<Item = Item> + 'a {
     let tokens = &parts.answer.reasoning;
-    let shown = if parts.request.reasoning == Reasoning::Hidden {
-        &[]
-    } else {
-        tokens.as_slice()
-    };
+    let hidden = parts.request.reasoning == Reasoning::Hidden;
     let last = tokens.len().saturating_sub(1);
     let aloud = answer::thinks_aloud(parts.request);
-    shown.iter().enumerate().map(move |(index, token)| {
+    tokens.iter().enumerate().map(move |(index, token)| {
         let notes = Notes {
             tokens: 1,
             reasoning_tokens: 1,
             ..one_chunk()
         };
         let wait = parts.pace.per_token();
+        if hidden {
+            return Item::Silent(wait, Notes { chunks: 0, ..notes });
+        }
         if aloud {
             let opening = if index == 0 { "<think>\n" } else { "" };
             let closing = if index == last { "\n</think>\n\n" } else { "" };
@@ -60,12 +60,12 @@ pub(super) fn reasoning<'a>(parts: &'a Parts<'_>) -> impl Iterator<Item = Event>
                 ..Delta::default()
             };
             let data = chunk(parts, vec![choice(delta, None)], None, None, None);
-            return Event {
+            return Item::Event(Event {
                 wait,
                 data,
                 notes: Notes { text, ..notes },
                 name: None,
-            };
+            });
         }
         let channel = answer::channel(parts.request.model.family);
         let delta = Delta {
@@ -73,10 +73,10 @@ pub(super) fn reasoning<'a>(parts: &'a Parts<'_>) -> impl Iterator<Item = Event>
             channel,
             ..Delta::default()
         };
-        Event {
+        Item::Event(Event {
             wait,
             ..event(chunk(parts, vec![choice(delta, None)], None, None, None), notes)
-        }
+        })
     })
 }
 
@@ -93,7 +93,8 @@ pub(super) fn content(parts: &Parts<'_>, token: &str) -> Event {
     event(chunk(parts, vec![choice(delta, None)], None, None, None), notes)
 }
 
-pub(super) fn tool_call(parts: &Parts<'_>, call: &answer::ToolCall) -> Event {
+/// `tokens` is how many of the call's are counted with the chunk.
+pub(super) fn tool_call(parts: &Parts<'_>, call: &answer::ToolCall, tokens: u32) -> Event {
     let function = Function {
         name: &call.name,
         arguments: &call.arguments,
@@ -108,20 +109,21 @@ pub(super) fn tool_call(parts: &Parts<'_>, call: &answer::ToolCall) -> Event {
         tool_calls: Some([whole]),
         ..Delta::default()
     };
-    let notes = Notes {
-        tokens: call.tokens,
-        ..one_chunk()
-    };
+    let notes = Notes { tokens, ..one_chunk() };
     event(chunk(parts, vec![choice(delta, None)], None, None, None), notes)
 }
 
 pub(super) fn finish(parts: &Parts<'_>, usage: &Usage, times: u8) -> Event {
+    finish_for(parts, &parts.answer.finish_reason, usage, times)
+}
+
+pub(super) fn finish_for(parts: &Parts<'_>, reason: &str, usage: &Usage, times: u8) -> Event {
     let x_groq = XGroq {
         id: &parts.envelope.request_id,
         usage: (times > 0).then_some(usage),
         ..XGroq::default()
     };
-    let choices = vec![choice(Delta::default(), Some(parts.answer.finish_reason))];
+    let choices = vec![choice(Delta::default(), Some(reason))];
     let data = chunk(parts, choices, Some(x_groq), (times > 1).then_some(usage), None);
     event(
         data,
@@ -179,7 +181,7 @@ pub(super) fn chunk(
     usage: Option<&Usage>,
     service_tier: Option<&str>,
 ) -> String {
-    json(&Chunk {
+    json_of(&Chunk {
         id: &parts.envelope.completion_id,
         object: "chat.completion.chunk",
         created: parts.envelope.created,
@@ -193,6 +195,6 @@ pub(super) fn chunk(
 }
 
 /// The wire types hold nothing that JSON cannot.
-pub(super) fn json(value: &impl serde::Serialize) -> String {
+pub(super) fn json_of(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }

@@ -2,7 +2,7 @@
 
 use super::framing::{Notes, Piece, Step, cut_up};
 use super::headers::{self, Standing};
-use super::{Hold, Parts, Plan};
+use super::{Generating, Hold, Parts, Plan};
 use crate::answer;
 use crate::request::Reasoning;
 use crate::scenario::Fault;
@@ -77,6 +77,10 @@ pub(super) fn plan(parts: &Parts<'_>) -> Plan {
         length: complete.then_some(body.len() as u64),
         steps,
         bill: Some(parts.bill),
+        generating: Some(Generating {
+            tokens: answer.completion_tokens(),
+            reasoning_tokens: answer.reasoning_tokens(),
+        }),
     }
 }
 
@@ -131,7 +135,7 @@ fn body(parts: &Parts<'_>, text: &str) -> Vec<u8> {
                 tool_calls,
             },
             logprobs: None,
-            finish_reason: answer.finish_reason,
+            finish_reason: &answer.finish_reason,
         }],
         usage: (!matches!(scenario.fault, Fault::Usage { times: 0 })).then_some(&usage),
         usage_breakdown: None,

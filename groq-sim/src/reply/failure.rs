@@ -7,8 +7,9 @@ use bytes::Bytes;
 use super::framing::{Notes, Piece, Step};
 use super::headers::{self, Headers, Standing};
 use super::{Hold, Parts, Plan, chunks, go_duration};
-use crate::request::Refusal;
-use crate::scenario::{ErrorCode, Fault, LimitKind};
+use crate::quota::Over;
+use crate::request::{ChatRequest, Refusal};
+use crate::scenario::{ErrorCode, Fault, LimitKind, Options};
 use crate::settings::Limits;
 
 const ORGANIZATION: &str = "org_01simulated0000000000000000";
@@ -45,7 +46,8 @@ pub(super) fn of(parts: &Parts<'_>) -> Option<Plan> {
             retry_after,
         } => rate_limit(parts, *kind, *wait, retry_after.as_deref(), None),
         Fault::TooLarge { code, limit, requested } => {
-            refuse(&too_large(parts, *code, *limit, *requested), with_standing())
+            let words = too_large(parts.request, *code, LimitKind::Tpm, *limit, *requested);
+            refuse(&words, with_standing())
         }
         Fault::HtmlError { code } => html(*code),
         Fault::NotJson { body } => plain(
@@ -94,6 +96,7 @@ fn plain(status: u16, headers: Headers, bytes: Bytes) -> Plan {
         length,
         steps,
         bill: None,
+        generating: None,
     }
 }
 
@@ -125,6 +128,8 @@ fn of_status(parts: &Parts<'_>, status: u16, error: Option<ErrorCode>) -> Refusa
     let internal = |message: &str| Refusal::new(status, "internal_server_error", None, message);
     match status {
         401 => Refusal::unauthorized(),
+        408 => invalid(None, "Request Timeout"),
+        409 => invalid(None, "Conflict"),
         403 => Refusal::new(
             status,
             "permissions_error",
@@ -132,7 +137,7 @@ fn of_status(parts: &Parts<'_>, status: u16, error: Option<ErrorCode>) -> Refusa
             "You do not have permission to use this resource.",
         ),
         404 => Refusal::model_not_found(model),
-        413 => too_large(parts, 413, 8000, 8222),
+        413 => too_large(parts.request, 413, LimitKind::Tpm, 8000, 8222),
         422 => invalid(None, "The request was well formed, but it could not be followed."),
         424 => Refusal::new(status, "failed_dependency", None, "A remote tool could not be reached."),
         498 => Refusal::new(
@@ -157,19 +162,59 @@ fn of_status(parts: &Parts<'_>, status: u16, error: Option<ErrorCode>) -> Refusa
     }
 }
 
-fn too_large(parts: &Parts<'_>, status: u16, limit: u64, requested: u64) -> Refusal {
-    let model = parts.request.model.id;
-    let tier = &parts.request.service_tier;
+/// How messages name a limit, and the `type` of their errors.
+fn names(kind: LimitKind) -> (&'static str, &'static str) {
+    match kind {
+        LimitKind::Tpm => ("tokens per minute (TPM)", "tokens"),
+        LimitKind::Tpd => ("tokens per day (TPD)", "tokens"),
+        LimitKind::Rpm => ("requests per minute (RPM)", "requests"),
+        LimitKind::Rpd => ("requests per day (RPD)", "requests"),
+    }
+}
+
+fn too_large(request: &ChatRequest, status: u16, kind: LimitKind, limit: u64, requested: u64) -> Refusal {
+    let model = request.model.id;
+    let tier = &request.service_tier;
+    let (what, error_type) = names(kind);
     Refusal::new(
         status,
-        "tokens",
+        error_type,
         Some("rate_limit_exceeded"),
         format!(
-            "Request too large for model `{model}` in organization `{ORGANIZATION}` service tier `{tier}` on tokens \
-             per minute (TPM): Limit {limit}, Requested {requested}, please reduce your message size and try again. \
-             {UPGRADE}"
+            "Request too large for model `{model}` in organization `{ORGANIZATION}` service tier `{tier}` on {what}: \
+             Limit {limit}, Requested {requested}, please reduce your message size and try again. {UPGRADE}"
         ),
     )
+}
+
+fn reached(request: &ChatRequest, kind: LimitKind, limit: u64, used: u64, requested: u64, wait: Duration) -> Refusal {
+    let model = request.model.id;
+    let tier = &request.service_tier;
+    let (what, error_type) = names(kind);
+    let again = go_duration::format(wait);
+    Refusal::new(
+        429,
+        error_type,
+        Some("rate_limit_exceeded"),
+        format!(
+            "Rate limit reached for model `{model}` in organization `{ORGANIZATION}` service tier `{tier}` on {what}: \
+             Limit {limit}, Used {used}, Requested {requested}. Please try again in {again}. {UPGRADE}"
+        ),
+    )
+}
+
+/// The refusal of a request that is over an enforced limit.
+pub(super) fn over_limit(over: &Over, limits: Limits, request: &ChatRequest, request_id: &str) -> Plan {
+    let standing = Standing::with(limits, over.standing.requests_day, over.standing.tokens_minute);
+    let mut headers = headers::request_id(request_id);
+    headers.extend(standing.headers_but(&Options::default()));
+    let Some(wait) = over.wait else {
+        let words = too_large(request, 413, over.kind, over.limit, over.requested);
+        return refuse(&words, headers);
+    };
+    headers.push(headers::retry_after(&wait.as_secs_f64().to_string()));
+    let words = reached(request, over.kind, over.limit, over.used, over.requested, wait);
+    refuse(&words, headers)
 }
 
 fn rate_limit(
@@ -180,59 +225,42 @@ fn rate_limit(
     message: Option<&str>,
 ) -> Plan {
     // Figures of the free plan, so that text, header and arithmetic agree.
-    let (what, limit, used, requested, usual_wait) = match kind {
-        LimitKind::Tpm => ("tokens per minute (TPM)", 8000, 7739, 1108, 6.3525),
-        LimitKind::Tpd => ("tokens per day (TPD)", 200_000, 199_700, 2692, 1033.344),
-        LimitKind::Rpm => ("requests per minute (RPM)", 30, 30, 1, 2.0),
-        LimitKind::Rpd => ("requests per day (RPD)", 1000, 1000, 1, 86.4),
+    let (limit, used, requested, usual_wait) = match kind {
+        LimitKind::Tpm => (8000, 7739, 1108, 6.3525),
+        LimitKind::Tpd => (200_000, 199_700, 2692, 1033.344),
+        LimitKind::Rpm => (30, 30, 1, 2.0),
+        LimitKind::Rpd => (1000, 1000, 1, 86.4),
     };
     let seconds = wait.unwrap_or(usual_wait);
     let wait = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-    let said = go_duration::format(wait);
-    let model = parts.request.model.id;
-    let tier = &parts.request.service_tier;
-    let text = message.map_or_else(
-        || {
-            format!(
-                "Rate limit reached for model `{model}` in organization `{ORGANIZATION}` service tier `{tier}` on \
-                 {what}: Limit {limit}, Used {used}, Requested {requested}. Please try again in {said}. {UPGRADE}"
-            )
-        },
-        str::to_owned,
-    );
+    let mut refusal = reached(parts.request, kind, limit, used, requested, wait);
+    if let Some(message) = message {
+        message.clone_into(&mut refusal.detail.message);
+    }
 
     let mut standing = Standing::of(parts);
-    standing.limits = Limits {
-        requests_per_day: 1000,
-        tokens_per_minute: 8000,
-    };
+    standing.limits = Limits::FREE;
     standing.remaining_requests = standing.remaining_requests.min(999);
     standing.remaining_tokens = standing.remaining_tokens.min(8000);
-    let error_type = match kind {
+    match kind {
         LimitKind::Tpm => {
             standing.remaining_tokens = limit - used;
             standing.reset_tokens = wait;
-            "tokens"
         }
-        // Only the text tells of a day's tokens.
-        LimitKind::Tpd => "tokens",
-        LimitKind::Rpm => "requests",
         LimitKind::Rpd => {
             standing.remaining_requests = 0;
             standing.reset_requests = wait;
-            "requests"
         }
-    };
+        // Only the text tells of a day's tokens and of a minute's requests.
+        LimitKind::Tpd | LimitKind::Rpm => {}
+    }
     let mut headers = [headers::request_id(&parts.envelope.request_id), standing.headers(parts)].concat();
     match retry_after {
         Some("none") => {}
         Some(given) => headers.push(headers::retry_after(given)),
         None => headers.push(headers::retry_after(&seconds.to_string())),
     }
-    refuse(
-        &Refusal::new(429, error_type, Some("rate_limit_exceeded"), text),
-        headers,
-    )
+    refuse(&refusal, headers)
 }
 
 fn html(status: u16) -> Plan {

@@ -1,5 +1,6 @@
 //! From events to bytes: how lines are written, and where writes end.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,6 +17,8 @@ pub(super) enum Step {
     Wait(Duration),
     /// Hands a frame to the connection.
     Send(Piece),
+    /// Counts what is generated but not sent.
+    Count(Notes),
     /// Lets the connection write out what it has, so that the next frame is a write of its own.
     Flush,
     /// Nothing, ever.
@@ -42,19 +45,34 @@ pub(super) struct Notes {
     pub(super) usage: u32,
 }
 
+impl Notes {
+    fn add(&mut self, other: &Self) {
+        self.chunks += other.chunks;
+        self.tokens += other.tokens;
+        self.reasoning_tokens += other.reasoning_tokens;
+        self.usage += other.usage;
+        self.text += &other.text;
+    }
+}
+
 /// Something in a stream.
 #[derive(Debug)]
 pub(super) enum Item {
     Event(Event),
+    /// Something generated, after its wait, of which nothing is sent.
+    Silent(Duration, Notes),
+    /// Bytes as they stand, after a wait, in a write of their own.
+    Bytes(Piece, Duration),
     Hang,
-    Cut(HowCut),
+    /// After a wait.
+    Cut(HowCut, Duration),
 }
 
 /// An event before it is written.
 #[derive(Debug, Default)]
 pub(super) struct Event {
     pub(super) wait: Duration,
-    pub(super) name: Option<&'static str>,
+    pub(super) name: Option<Cow<'static, str>>,
     pub(super) data: String,
     pub(super) notes: Notes,
 }
@@ -65,9 +83,7 @@ pub(super) fn encode(items: Vec<Item>, fault: &Fault) -> Vec<Step> {
     for (index, item) in items.into_iter().enumerate() {
         match item {
             Item::Event(event) => {
-                if !event.wait.is_zero() {
-                    steps.push(Step::Wait(event.wait));
-                }
+                steps.extend(wait(event.wait));
                 let bytes = write(index, &event, fault);
                 cut_up(
                     &mut steps,
@@ -78,8 +94,20 @@ pub(super) fn encode(items: Vec<Item>, fault: &Fault) -> Vec<Step> {
                     fault,
                 );
             }
+            Item::Silent(duration, notes) => {
+                steps.extend(wait(duration));
+                steps.push(Step::Count(notes));
+            }
+            Item::Bytes(piece, duration) => {
+                steps.extend(wait(duration));
+                steps.extend([Step::Flush, Step::Send(piece)]);
+            }
             Item::Hang => steps.push(Step::Hang),
-            Item::Cut(how) => steps.extend([Step::Flush, Step::Cut(how)]),
+            Item::Cut(how, duration) => {
+                steps.push(Step::Flush);
+                steps.extend(wait(duration));
+                steps.push(Step::Cut(how));
+            }
         }
     }
     if *fault == Fault::OneWrite {
@@ -89,6 +117,10 @@ pub(super) fn encode(items: Vec<Item>, fault: &Fault) -> Vec<Step> {
     }
 }
 
+fn wait(duration: Duration) -> Option<Step> {
+    (!duration.is_zero()).then_some(Step::Wait(duration))
+}
+
 fn write(index: usize, event: &Event, fault: &Fault) -> Bytes {
     let end = if *fault == Fault::Crlf { "\r\n" } else { "\n" };
     let colon = if *fault == Fault::NoSpace { ":" } else { ": " };
@@ -96,7 +128,7 @@ fn write(index: usize, event: &Event, fault: &Fault) -> Bytes {
     if *fault == Fault::Comments {
         text.push_str(decoration(index));
     }
-    if let Some(name) = event.name {
+    if let Some(name) = &event.name {
         text.extend(["event", colon, name, end]);
     }
     for line in event.data.split('\n') {
@@ -159,12 +191,9 @@ fn in_one_write(steps: Vec<Step>) -> Vec<Step> {
             Step::Wait(duration) => wait += duration,
             Step::Send(Piece { bytes, notes }) => {
                 all.extend_from_slice(&bytes);
-                sum.chunks += notes.chunks;
-                sum.tokens += notes.tokens;
-                sum.reasoning_tokens += notes.reasoning_tokens;
-                sum.usage += notes.usage;
-                sum.text += &notes.text;
+                sum.add(&notes);
             }
+            Step::Count(notes) => sum.add(&notes),
             Step::Flush | Step::Hang | Step::Cut(_) => {}
         }
     }

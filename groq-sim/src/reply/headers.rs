@@ -5,7 +5,8 @@ use std::time::Duration;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue};
 
-use super::{Parts, go_duration};
+use super::{Counted, Parts, go_duration};
+use crate::scenario::Options;
 use crate::settings::Limits;
 
 pub(super) type Headers = Vec<(HeaderName, HeaderValue)>;
@@ -23,25 +24,42 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    /// As if this were the only call of the day: nothing is counted across calls. Cached tokens are free.
+    /// With enforced limits as they are: a stream, whose headers come first, holds what it reserved, and a whole answer
+    /// what it used. Without, as if this were the only call of the day. Cached tokens are free.
     pub(super) fn of(parts: &Parts<'_>) -> Self {
-        let limits = parts.limits;
         let prompt = parts.bill.prompt_tokens - parts.bill.cached_tokens;
         let tokens = u64::from(prompt + parts.answer.completion_tokens());
+        match parts.counted {
+            None => Self::with(parts.limits, 1, tokens),
+            Some(Counted { used, .. }) if parts.request.stream => {
+                Self::with(parts.limits, used.requests_day, used.tokens_minute)
+            }
+            Some(Counted { used, reserved }) => {
+                let others = used.tokens_minute.saturating_sub(reserved);
+                Self::with(parts.limits, used.requests_day, others + tokens)
+            }
+        }
+    }
+
+    pub(super) fn with(limits: Limits, requests: u64, tokens: u64) -> Self {
         Self {
             limits,
-            remaining_requests: limits.requests_per_day.saturating_sub(1),
-            reset_requests: share(DAY, 1, limits.requests_per_day),
+            remaining_requests: limits.requests_per_day.saturating_sub(requests),
+            reset_requests: share(DAY, requests, limits.requests_per_day),
             remaining_tokens: limits.tokens_per_minute.saturating_sub(tokens),
             reset_tokens: share(MINUTE, tokens, limits.tokens_per_minute),
         }
     }
 
     pub(super) fn headers(&self, parts: &Parts<'_>) -> Headers {
-        let options = &parts.scenario.options;
+        self.headers_but(&parts.scenario.options)
+    }
+
+    /// What the options say goes first; of what is not limited nothing is said.
+    pub(super) fn headers_but(&self, options: &Options) -> Headers {
         let count = |value: u64| HeaderValue::from(value);
         let reset = |asked: &Option<String>, computed| text(asked.as_deref().unwrap_or(&go_duration::format(computed)));
-        vec![
+        let mut headers = vec![
             (name("x-ratelimit-limit-requests"), count(self.limits.requests_per_day)),
             (name("x-ratelimit-limit-tokens"), count(self.limits.tokens_per_minute)),
             (
@@ -60,7 +78,16 @@ impl Standing {
                 name("x-ratelimit-reset-tokens"),
                 reset(&options.reset_tokens, self.reset_tokens),
             ),
-        ]
+        ];
+        for (limit, ending) in [
+            (self.limits.requests_per_day, "-requests"),
+            (self.limits.tokens_per_minute, "-tokens"),
+        ] {
+            if limit == 0 {
+                headers.retain(|(name, _)| !name.as_str().ends_with(ending));
+            }
+        }
+        headers
     }
 }
 

@@ -9,6 +9,7 @@ mod framing;
 mod go_duration;
 mod headers;
 mod player;
+mod script;
 mod stream;
 
 use std::time::Duration;
@@ -16,10 +17,14 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 
 use crate::answer::Answer;
+use crate::quota::{Over, Used};
 use crate::request::{ChatRequest, Refusal};
+use crate::scenario::script::Script;
 use crate::scenario::{Fault, Scenario};
 use crate::settings::{Limits, Pace};
+use crate::wire::Usage;
 pub(crate) use bill::Bill;
+use bill::Generating;
 use framing::Step;
 pub(crate) use player::Player;
 
@@ -42,6 +47,17 @@ pub(crate) struct Parts<'a> {
     pub(crate) bill: Bill,
     pub(crate) pace: Pace,
     pub(crate) limits: Limits,
+    pub(crate) counted: Option<Counted>,
+    /// What is played instead of an answer.
+    pub(crate) script: Option<&'a Script>,
+}
+
+/// How a model's quota stands with this request in it; `None` where limits are not enforced.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counted {
+    pub(crate) used: Used,
+    /// The tokens that the request reserved, which are among those used.
+    pub(crate) reserved: u64,
 }
 
 /// A reply, ready to be sent.
@@ -55,6 +71,8 @@ pub(crate) struct Plan {
     steps: Vec<Step>,
     /// What the steps are counted towards; `None` for a failure.
     bill: Option<Bill>,
+    /// What is generated during the hold.
+    generating: Option<Generating>,
 }
 
 /// What happens before the headers.
@@ -66,7 +84,9 @@ pub(crate) enum Hold {
 
 impl Plan {
     pub(crate) fn make(parts: &Parts<'_>) -> Self {
-        let mut plan = if let Some(failure) = failure::of(parts) {
+        let mut plan = if let Some(script) = parts.script {
+            script::plan(parts, script)
+        } else if let Some(failure) = failure::of(parts) {
             failure
         } else if parts.request.stream {
             stream::plan(parts)
@@ -82,5 +102,18 @@ impl Plan {
     /// A refusal for a request that never came as far as a scenario.
     pub(crate) fn refuse(refusal: &Refusal, request_id: &str) -> Self {
         failure::refuse(refusal, headers::request_id(request_id))
+    }
+
+    /// A refusal of a request that is over a limit.
+    pub(crate) fn over_limit(over: &Over, limits: Limits, request: &ChatRequest, request_id: &str) -> Self {
+        failure::over_limit(over, limits, request, request_id)
+    }
+
+    /// What a client that leaves during the hold, so long after it began, has caused.
+    pub(crate) fn generated_after(&self, elapsed: Duration) -> Option<Usage> {
+        if self.hold == Hold::Forever {
+            return None;
+        }
+        self.generating?.after(elapsed, self.bill?)
     }
 }

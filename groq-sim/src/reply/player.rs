@@ -8,11 +8,12 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::framing::{Piece, Step};
+use super::framing::{Notes, Piece, Step};
 use super::{Bill, Plan};
 use crate::journal::{Entry, Outcome};
 use crate::scenario::HowCut;
 use crate::server::Reset;
+use crate::wire::Usage;
 
 pub(crate) struct Player {
     steps: VecDeque<Step>,
@@ -59,16 +60,26 @@ impl Player {
         }
     }
 
-    fn send(&mut self, piece: Piece) -> Frame<Bytes> {
-        let Piece { bytes, notes } = piece;
+    fn billed_with(&mut self, notes: &Notes) -> Option<Usage> {
         self.tokens += notes.tokens;
         self.reasoning_tokens += notes.reasoning_tokens;
-        let billed = self.bill.map(|bill| bill.usage(self.tokens, self.reasoning_tokens));
+        self.bill.map(|bill| bill.usage(self.tokens, self.reasoning_tokens))
+    }
+
+    /// Notes what is generated but not sent.
+    fn count(&mut self, notes: Notes) {
+        let billed = self.billed_with(&notes);
+        self.entry.update(|call| call.bill(billed));
+    }
+
+    fn send(&mut self, piece: Piece) -> Frame<Bytes> {
+        let Piece { bytes, notes } = piece;
+        let billed = self.billed_with(&notes);
         self.entry.sent(bytes.len(), |call| {
             call.chunks += notes.chunks;
             call.usage_sent += notes.usage;
             call.text.push_str(&notes.text);
-            call.billed = billed;
+            call.bill(billed);
         });
         if self.steps.is_empty() {
             // A body whose length was told is dropped after its last byte, not asked for its end.
@@ -104,6 +115,7 @@ impl Body for Player {
                 }
                 Some(Step::Send(piece)) if piece.bytes.is_empty() => {}
                 Some(Step::Send(piece)) => return Poll::Ready(Some(Ok(this.send(piece)))),
+                Some(Step::Count(notes)) => this.count(notes),
                 Some(Step::Flush) => {
                     cx.waker().wake_by_ref();
                     return Poll::Pending;

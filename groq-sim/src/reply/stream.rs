@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use super::chunks::{self, json, one_chunk};
-use super::framing::{self, Event, Item};
+use serde_json::{Value, json};
+
+use super::chunks::{self, json_of, one_chunk};
+use super::framing::{self, Event, Item, Notes};
 use super::headers::{self, Standing};
 use super::{Hold, Parts, Plan};
-use crate::request::{Reasoning, Refusal};
+use crate::request::Refusal;
 use crate::scenario::Fault;
 use crate::wire::{Delta, XGroq};
 
@@ -22,12 +24,13 @@ pub(super) fn plan(parts: &Parts<'_>) -> Plan {
         length: None,
         steps: framing::encode(with_fault(parts, whole(parts)), fault),
         bill: Some(parts.bill),
+        generating: None,
     }
 }
 
 /// The events of a stream in which nothing goes wrong.
 struct Whole {
-    events: Vec<Event>,
+    events: Vec<Item>,
     /// Where visible text begins.
     text_starts: usize,
     /// Where it ends: a tool call or the finish stands here.
@@ -36,35 +39,29 @@ struct Whole {
 
 fn whole(parts: &Parts<'_>) -> Whole {
     let per_token = parts.pace.per_token();
-    let mut events = vec![Event {
-        wait: parts.pace.to_first_token(),
-        ..chunks::role(parts)
-    }];
+    let after = |wait: Duration, event: Event| Item::Event(Event { wait, ..event });
+    let mut events = vec![after(parts.pace.to_first_token(), chunks::role(parts))];
     events.extend(chunks::reasoning(parts));
     let text_starts = events.len();
-    events.extend(parts.answer.content.iter().map(|token| Event {
-        wait: per_token,
-        ..chunks::content(parts, token)
-    }));
+    let content = parts.answer.content.iter();
+    events.extend(content.map(|token| after(per_token, chunks::content(parts, token))));
     let text_ends = events.len();
-    if parts.request.reasoning == Reasoning::Hidden {
-        // It takes its time all the same, and is billed with the token that ends the silence.
-        let tokens = parts.answer.reasoning_tokens();
-        events[0].notes.tokens += tokens;
-        events[0].notes.reasoning_tokens += tokens;
-        if let Some(first) = events.get_mut(1) {
-            first.wait += per_token * tokens;
-        }
-    }
     if let Some(call) = &parts.answer.tool_call {
-        events.push(Event {
-            wait: per_token * call.tokens,
-            ..chunks::tool_call(parts, call)
-        });
+        // The call comes in one chunk when its last token is there.
+        let token = Notes {
+            tokens: 1,
+            ..Notes::default()
+        };
+        let held_back = call.tokens.saturating_sub(1);
+        events.extend((0..held_back).map(|_| Item::Silent(per_token, token.clone())));
+        events.push(after(
+            per_token,
+            chunks::tool_call(parts, call, call.tokens - held_back),
+        ));
     }
     // The first token comes with the role.
-    if let Some(first) = events.get_mut(1) {
-        first.wait = first.wait.saturating_sub(per_token);
+    if let Some(Item::Event(Event { wait, .. }) | Item::Silent(wait, _)) = events.get_mut(1) {
+        *wait = wait.saturating_sub(per_token);
     }
     let usage = parts
         .bill
@@ -73,11 +70,11 @@ fn whole(parts: &Parts<'_>) -> Whole {
         Fault::Usage { times } => times,
         _ => 2 + u8::from(parts.request.include_usage),
     };
-    events.push(chunks::finish(parts, &usage, times));
+    events.push(Item::Event(chunks::finish(parts, &usage, times)));
     if times > 2 {
-        events.push(chunks::usage_chunk(parts, &usage));
+        events.push(Item::Event(chunks::usage_chunk(parts, &usage)));
     }
-    events.push(chunks::done());
+    events.push(Item::Event(chunks::done()));
     Whole {
         events,
         text_starts,
@@ -93,20 +90,27 @@ fn with_fault(parts: &Parts<'_>, whole: Whole) -> Vec<Item> {
     } = whole;
     let at = |after: usize| text_starts.saturating_add(after).min(text_ends);
     let per_token = parts.pace.per_token();
-    let mut tail = Vec::new();
+    let broken = |data: String| {
+        Item::Event(Event {
+            wait: per_token,
+            name: None,
+            data,
+            notes: one_chunk(),
+        })
+    };
     match &parts.scenario.fault {
         Fault::SilentBeforeFirstToken => {
             events.clear();
-            tail.push(Item::Hang);
+            events.push(Item::Hang);
         }
         Fault::SilentInMiddle { after } => {
             events.truncate(at(*after));
-            tail.push(Item::Hang);
+            events.push(Item::Hang);
         }
         Fault::EndEarly { after } => events.truncate(at(*after)),
         Fault::Cut { after, how } => {
             events.truncate(at(*after));
-            tail.push(Item::Cut(*how));
+            events.push(Item::Cut(*how, Duration::ZERO));
         }
         Fault::NoDone => {
             events.pop();
@@ -114,29 +118,35 @@ fn with_fault(parts: &Parts<'_>, whole: Whole) -> Vec<Item> {
         Fault::ErrorEvent { after, code, status } => {
             events.truncate(at(*after));
             let error = chunks::in_stream_error(code, *status);
-            events.push(Event {
+            events.push(Item::Event(Event {
                 wait: per_token,
-                name: Some("error"),
-                data: json(&error),
+                name: Some("error".into()),
+                data: json_of(&error),
                 notes: one_chunk(),
-            });
+            }));
         }
-        Fault::ErrorData { after } => {
+        Fault::ErrorData { after, code } => {
             events.truncate(at(*after));
-            let error = Refusal::new(500, "internal_server_error", None, "Internal Server Error").body();
-            events.push(Event {
-                wait: per_token,
-                name: None,
-                data: json(&error),
-                notes: one_chunk(),
-            });
+            let message = "Internal Server Error";
+            let error = Refusal::new(500, "internal_server_error", code.as_deref(), message).body();
+            events.push(broken(json_of(&error)));
         }
-        Fault::ErrorXGroq { after, done: send_done } => {
+        Fault::ErrorXGroq {
+            after,
+            done: send_done,
+            object,
+        } => {
             events.truncate(at(*after));
             let id = &parts.envelope.request_id;
+            let message = "over capacity, generation stopped early";
+            let error = if *object {
+                json!({"message": message, "type": "internal_server_error", "code": "over_capacity"})
+            } else {
+                json!(message)
+            };
             let x_groq = XGroq {
                 id,
-                error: Some("over capacity, generation stopped early"),
+                error: Some(&error),
                 ..XGroq::default()
             };
             let data = chunks::chunk(
@@ -146,39 +156,49 @@ fn with_fault(parts: &Parts<'_>, whole: Whole) -> Vec<Item> {
                 None,
                 None,
             );
-            events.push(Event {
-                wait: per_token,
-                data,
-                notes: one_chunk(),
-                name: None,
-            });
+            events.push(broken(data));
             if *send_done {
-                events.push(chunks::done());
+                events.push(Item::Event(chunks::done()));
             }
         }
         Fault::HugeLine { after, bytes } => {
             // Not part of the answer, so neither billed nor kept in the journal.
             events.insert(
                 at(*after),
-                Event {
+                Item::Event(Event {
                     notes: one_chunk(),
                     ..chunks::content(parts, &"x".repeat(*bytes))
-                },
+                }),
             );
         }
         _ => {}
     }
-    if parts.scenario.fault == Fault::MultiLineData {
-        events.iter_mut().for_each(spread);
+    for (index, item) in events.iter_mut().enumerate() {
+        let Item::Event(event) = item else { continue };
+        match parts.scenario.fault {
+            Fault::MultiLineData => spread(event),
+            Fault::CreatedChanges => event.data = later(&event.data, index as u64),
+            _ => {}
+        }
     }
-    events.into_iter().map(Item::Event).chain(tail).collect()
+    events
 }
 
 /// Writes the JSON over several lines.
 fn spread(event: &mut Event) {
-    let pretty =
-        serde_json::from_str::<serde_json::Value>(&event.data).and_then(|value| serde_json::to_string_pretty(&value));
+    let pretty = serde_json::from_str::<Value>(&event.data).and_then(|value| serde_json::to_string_pretty(&value));
     if let Ok(pretty) = pretty {
         event.data = pretty;
+    }
+}
+
+/// The chunk as if it were made so many seconds later.
+fn later(data: &str, seconds: u64) -> String {
+    match serde_json::from_str::<Value>(data) {
+        Ok(mut chunk) if chunk["created"].is_u64() => {
+            chunk["created"] = json!(chunk["created"].as_u64().unwrap_or_default() + seconds);
+            chunk.to_string()
+        }
+        _ => data.to_owned(),
     }
 }

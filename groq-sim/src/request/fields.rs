@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Format, Message, Refusal, Tool, ToolChoice};
+use super::{Format, Message, Refusal, Tool, ToolChoice, strict};
 use crate::models::Model;
 
 type Fields = Map<String, Value>;
@@ -208,6 +208,12 @@ pub(super) fn format(
             }
             if schema["name"].as_str().is_none() || !schema["schema"].is_object() {
                 return Err(wrong("'response_format.json_schema' : needs a name and a schema"));
+            }
+            if schema["strict"] == true {
+                strict::check(&schema["schema"]).map_err(|why| {
+                    let name = schema["name"].as_str().unwrap_or_default();
+                    wrong(&format!("invalid JSON schema for response_format: '{name}': {why}"))
+                })?;
             }
             Ok(Format::JsonSchema(schema["schema"].clone()))
         }

@@ -3,10 +3,13 @@
 mod fields;
 mod messages;
 mod refusal;
+mod strict;
+
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::models::{self, Family, Model};
+use crate::models::{self, Availability, Family, Model};
 pub(crate) use messages::Message;
 pub(crate) use refusal::Refusal;
 
@@ -93,7 +96,8 @@ const ALLOWED: &[&str] = &[
     "user",
 ];
 
-pub(crate) fn parse(body: &Value) -> Result<ChatRequest, Refusal> {
+/// `availability` says which models are not as the list has them.
+pub(crate) fn parse(body: &Value, availability: &BTreeMap<String, Availability>) -> Result<ChatRequest, Refusal> {
     let Value::Object(fields) = body else {
         return Err(Refusal::invalid("the body must be a JSON object", None));
     };
@@ -107,7 +111,7 @@ pub(crate) fn parse(body: &Value) -> Result<ChatRequest, Refusal> {
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
 
-    let model = model(&fields)?;
+    let model = model(&fields, availability)?;
     fields::check_ranges(&fields)?;
     let messages = messages::parse(fields.get("messages"))?;
     let stream = fields::flag(&fields, "stream")?.unwrap_or(false);
@@ -134,17 +138,22 @@ pub(crate) fn parse(body: &Value) -> Result<ChatRequest, Refusal> {
     Ok(request)
 }
 
-fn model(fields: &Map<String, Value>) -> Result<&'static Model, Refusal> {
+fn model(
+    fields: &Map<String, Value>,
+    availability: &BTreeMap<String, Availability>,
+) -> Result<&'static Model, Refusal> {
     let Some(id) = fields.get("model") else {
         return Err(Refusal::invalid("property 'model' is missing", Some("model")));
     };
     let id = id
         .as_str()
         .ok_or_else(|| Refusal::invalid("'model' : value must be a string", Some("model")))?;
-    if models::is_decommissioned(id) {
-        return Err(Refusal::decommissioned(id));
+    match availability.get(id) {
+        Some(Availability::Decommissioned) => Err(Refusal::decommissioned(id)),
+        Some(Availability::Missing) => Err(Refusal::model_not_found(id)),
+        None if models::is_decommissioned(id) => Err(Refusal::decommissioned(id)),
+        None | Some(Availability::Active) => models::find(id).ok_or_else(|| Refusal::model_not_found(id)),
     }
-    models::find(id).ok_or_else(|| Refusal::model_not_found(id))
 }
 
 fn reasoning(fields: &Map<String, Value>, model: &Model, structured: bool) -> Result<Reasoning, Refusal> {
@@ -240,9 +249,10 @@ mod tests {
 
     #[test]
     fn null_counts_as_absent() {
-        let request = parse(&json!({
+        let body = json!({
             "model": "openai/gpt-oss-20b", "messages": [{"role": "user", "content": "x"}], "stop": null, "tools": null,
-        }));
+        });
+        let request = parse(&body, &BTreeMap::new());
         assert_eq!(request.unwrap().max_completion_tokens, 2048);
     }
 }

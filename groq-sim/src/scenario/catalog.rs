@@ -90,6 +90,12 @@ pub const COMMON: &[Parameter] = &[
         "only the first so many requests with this last user message; later ones are ok",
     ),
     text("model", "", "only requests for this model; others are ok"),
+    text("tier", "", "only requests served on this tier; others are ok"),
+    text(
+        "language",
+        "",
+        "of the text: auto (that of the last user message), en, de, es, fr",
+    ),
     count("remaining_requests", "", "the header x-ratelimit-remaining-requests"),
     text("reset_requests", "", "the header x-ratelimit-reset-requests"),
     count("remaining_tokens", "", "the header x-ratelimit-remaining-tokens"),
@@ -145,12 +151,16 @@ pub const SCENARIOS: &[Entry] = &[
     Entry {
         name: "error-data",
         summary: "a `data:` line with a JSON error and no event name, and no [DONE]; not streamed: 500",
-        parameters: &[AFTER],
+        parameters: &[AFTER, text("code", "", "the error's code; unset: none")],
     },
     Entry {
         name: "error-x-groq",
-        summary: "a chunk with a string in `x_groq.error`, no finish; not streamed: 500",
-        parameters: &[AFTER, flag("done", "false", "send [DONE] nevertheless")],
+        summary: "a chunk with an error in `x_groq.error`, no finish; not streamed: 500",
+        parameters: &[
+            AFTER,
+            flag("done", "false", "send [DONE] nevertheless"),
+            flag("object", "false", "the error is an object, not a string"),
+        ],
     },
     Entry {
         name: "cut",
@@ -196,6 +206,11 @@ pub const SCENARIOS: &[Entry] = &[
         parameters: &[],
     },
     Entry {
+        name: "created-changes",
+        summary: "`created` goes up from chunk to chunk",
+        parameters: &[],
+    },
+    Entry {
         name: "huge-line",
         summary: "one delta, in one line, is huge",
         parameters: &[AFTER, count("bytes", "10485760", "size of that delta's text")],
@@ -216,6 +231,28 @@ pub const SCENARIOS: &[Entry] = &[
         name: "content-filter",
         summary: "finish_reason content_filter",
         parameters: &[AFTER],
+    },
+    Entry {
+        name: "finish",
+        summary: "a complete answer with another finish_reason",
+        parameters: &[text("reason", "function_call", "the finish_reason")],
+    },
+    Entry {
+        name: "bad-json",
+        summary: "200, but the JSON is not what was asked for",
+        parameters: &[text(
+            "kind",
+            "extra-text",
+            "invalid, missing-field, wrong-enum, wrong-type, extra-field, extra-text, fenced",
+        )],
+    },
+    Entry {
+        name: "verdict",
+        summary: "what the guard model finds; without this it finds nothing",
+        parameters: &[
+            flag("violation", "true", "whether the policy is violated"),
+            text("category", "prompt_injection", "which part of the policy"),
+        ],
     },
     Entry {
         name: "tool-calls",
@@ -292,5 +329,10 @@ pub const SCENARIOS: &[Entry] = &[
         name: "not-json",
         summary: "200 with a text/plain body that is neither JSON nor an event stream",
         parameters: &[text("body", "upstream ok", "that body; may be empty")],
+    },
+    Entry {
+        name: "script",
+        summary: "the steps of a script, one by one",
+        parameters: &[text("of", "example", "the script's name")],
     },
 ];

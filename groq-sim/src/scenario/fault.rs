@@ -37,12 +37,16 @@ pub enum Fault {
     ErrorData {
         #[serde(default = "five")]
         after: usize,
+        #[serde(default)]
+        code: Option<String>,
     },
     ErrorXGroq {
         #[serde(default = "five")]
         after: usize,
         #[serde(default)]
         done: bool,
+        #[serde(default)]
+        object: bool,
     },
     Cut {
         #[serde(default = "five")]
@@ -57,6 +61,7 @@ pub enum Fault {
     NoSpace,
     Comments,
     MultiLineData,
+    CreatedChanges,
     HugeLine {
         #[serde(default = "five")]
         after: usize,
@@ -72,6 +77,20 @@ pub enum Fault {
     ContentFilter {
         #[serde(default = "five")]
         after: usize,
+    },
+    Finish {
+        #[serde(default = "function_call")]
+        reason: String,
+    },
+    BadJson {
+        #[serde(default)]
+        kind: HowBroken,
+    },
+    Verdict {
+        #[serde(default = "yes")]
+        violation: bool,
+        #[serde(default = "prompt_injection")]
+        category: String,
     },
     ToolCalls {
         #[serde(default)]
@@ -117,6 +136,10 @@ pub enum Fault {
         #[serde(default = "upstream_ok")]
         body: String,
     },
+    Script {
+        #[serde(default = "example")]
+        of: String,
+    },
 }
 
 fn five() -> usize {
@@ -127,6 +150,18 @@ fn three() -> u8 {
 }
 fn twenty() -> usize {
     20
+}
+fn yes() -> bool {
+    true
+}
+fn function_call() -> String {
+    "function_call".to_owned()
+}
+fn prompt_injection() -> String {
+    "prompt_injection".to_owned()
+}
+fn example() -> String {
+    super::script::EXAMPLE.to_owned()
 }
 fn ten_megabytes() -> usize {
     10 * 1024 * 1024
@@ -165,6 +200,27 @@ pub enum HowCut {
     Reset,
     /// An orderly TCP close in the middle of a chunked body.
     Close,
+}
+
+/// What is wrong with a JSON answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HowBroken {
+    /// It stops half way.
+    Invalid,
+    /// The last property is not there.
+    MissingField,
+    /// A property with an enumeration has a value that is not in it; without one, the first property.
+    WrongEnum,
+    /// The first property is of another type.
+    WrongType,
+    /// There is a property that the schema does not have.
+    ExtraField,
+    /// Words stand before and after it.
+    #[default]
+    ExtraText,
+    /// It stands in a Markdown code block.
+    Fenced,
 }
 
 /// Which limit a 429 says was reached.
@@ -238,9 +294,13 @@ impl Fault {
             Self::NoSpace => "no-space",
             Self::Comments => "comments",
             Self::MultiLineData => "multi-line-data",
+            Self::CreatedChanges => "created-changes",
             Self::HugeLine { .. } => "huge-line",
             Self::Length { .. } => "length",
             Self::ContentFilter { .. } => "content-filter",
+            Self::Finish { .. } => "finish",
+            Self::BadJson { .. } => "bad-json",
+            Self::Verdict { .. } => "verdict",
             Self::ToolCalls { .. } => "tool-calls",
             Self::Usage { .. } => "usage",
             Self::Status { .. } => "status",
@@ -248,6 +308,7 @@ impl Fault {
             Self::TooLarge { .. } => "too-large",
             Self::HtmlError { .. } => "html-error",
             Self::NotJson { .. } => "not-json",
+            Self::Script { .. } => "script",
         }
     }
 }

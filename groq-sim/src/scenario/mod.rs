@@ -6,14 +6,16 @@
 pub mod catalog;
 mod fault;
 pub(crate) mod marker;
+pub mod script;
 mod written;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::answer::Language;
 use crate::settings::Pace;
 use catalog::{COMMON, Entry, Kind};
-pub use fault::{ErrorCode, Fault, HowCut, LimitKind};
+pub use fault::{ErrorCode, Fault, HowBroken, HowCut, LimitKind};
 
 /// What happens to one request.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -44,6 +46,10 @@ pub struct Options {
     pub first: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tier: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub language: Option<Language>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remaining_requests: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,6 +95,7 @@ impl Scenario {
             token_ms,
             tokens,
             reasoning,
+            language,
             ..
         } = self.options;
         Self {
@@ -98,6 +105,7 @@ impl Scenario {
                 token_ms,
                 tokens,
                 reasoning,
+                language,
                 ..Options::default()
             },
         }
@@ -177,8 +185,8 @@ mod tests {
 
     #[test]
     fn the_common_options_are_those_of_the_catalog() {
-        let all = r#"ok ttft_ms=1 token_ms=2.5 tokens=3 reasoning=4 first=5 model=m remaining_requests=6
-            reset_requests=7s remaining_tokens=8 reset_tokens="9s""#;
+        let all = r#"ok ttft_ms=1 token_ms=2.5 tokens=3 reasoning=4 first=5 model=m tier=flex language=de
+            remaining_requests=6 reset_requests=7s remaining_tokens=8 reset_tokens="9s""#;
         let json = serde_json::to_value(all.parse::<Scenario>().unwrap()).unwrap();
         let mut keys: Vec<_> = json
             .as_object()

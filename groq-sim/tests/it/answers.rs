@@ -1,6 +1,8 @@
 //! What is said, and what it costs.
 
-use groq_sim::Settings;
+use std::time::Duration;
+
+use groq_sim::{Language, Settings};
 use serde_json::{Value, json};
 
 use crate::support::{ask, contents, events, instant, send_json, send_text, streamed, with};
@@ -91,4 +93,78 @@ async fn a_prompt_that_begins_like_an_earlier_one_is_cached_as_far_as_that() {
     sim.control().reset();
     let (_, _, forgotten) = send_json(&sim, &request(gpt, "one two three")).await;
     assert_eq!(cached(&forgotten), None);
+}
+
+#[tokio::test]
+async fn a_cached_prefix_is_forgotten_after_two_idle_hours() {
+    let sim = instant().await;
+    let request = ask(&"the same again ".repeat(20));
+    let cached = async || {
+        let (_, _, body) = send_json(&sim, &request).await;
+        body["usage"]["prompt_tokens_details"]["cached_tokens"].as_u64()
+    };
+    assert_eq!(cached().await, None);
+    sim.control().advance(Duration::from_secs(2 * 3600 - 60));
+    assert!(cached().await.is_some());
+    sim.control().advance(Duration::from_secs(2 * 3600 - 60));
+    assert!(cached().await.is_some(), "use keeps it");
+    sim.control().advance(Duration::from_secs(2 * 3600 + 60));
+    assert_eq!(cached().await, None);
+}
+
+#[tokio::test]
+async fn an_answer_can_echo_the_language_of_the_last_user_message() {
+    let sim = instant().await;
+    let rows = [
+        ("Where is my order?", "You wrote “", " your account."),
+        ("Wo ist meine Bestellung?", "Sie haben geschrieben: „", "abgebucht."),
+        ("¿Dónde está mi pedido?", "Usted escribió «", " su cuenta."),
+        ("Où est ma commande ?", "Vous avez écrit « ", " votre compte."),
+    ];
+    let answer = async |text: &str| {
+        let (_, _, body) = send_json(&sim, &ask(text)).await;
+        content(&body).to_owned()
+    };
+    assert!(
+        answer(rows[1].0).await.starts_with("You wrote"),
+        "not unless it is asked for"
+    );
+    for (text, start, somewhere) in rows {
+        let marked = answer(&format!("{text} [sim:ok language=auto]")).await;
+        assert!(
+            marked.starts_with(start) && marked.contains(text) && marked.contains(somewhere),
+            "{marked}"
+        );
+    }
+    assert!(answer("Hello [sim:ok language=fr]").await.starts_with("Vous avez"));
+    sim.control().set_answer_language(Some(Language::Auto));
+    for (text, start, _) in rows {
+        assert!(answer(text).await.starts_with(start));
+    }
+    let url = format!("{}/_sim/language", sim.base_url());
+    let request = reqwest::Client::new().put(url).json(&json!({"language": "es"}));
+    let status: Value = request.send().await.unwrap().json().await.unwrap();
+    assert_eq!(status["answer_language"], "es");
+    assert!(answer("Hello").await.starts_with("Usted"));
+}
+
+/// A caller that learns tokens per byte has to learn something: no one ratio fits.
+#[tokio::test]
+async fn tokens_are_no_fixed_share_of_bytes() {
+    let sim = instant().await;
+    let mut ratios = Vec::new();
+    for text in [
+        "please help me with my account ",
+        "1 2 3 ",
+        "Donaudampfschifffahrtsgesellschaft ",
+        "日本語 ",
+    ] {
+        let text = text.repeat(100);
+        let (_, _, body) = send_json(&sim, &ask(&text)).await;
+        let tokens = body["usage"]["prompt_tokens"].as_f64().unwrap();
+        ratios.push(text.len() as f64 / tokens);
+    }
+    ratios.sort_by(f64::total_cmp);
+    assert!(ratios[3] > 2.0 * ratios[0], "{ratios:?}");
+    assert!(ratios.iter().any(|ratio| (ratio - 3.0).abs() > 1.0));
 }

@@ -126,7 +126,8 @@ async fn a_required_tool_is_called_with_arguments_that_fit() {
 #[tokio::test]
 async fn structured_answers_are_json_of_the_right_shape() {
     let sim = instant().await;
-    let schema = json!({"type": "object", "properties": {"urgent": {"type": "boolean"}}});
+    let schema = json!({"type": "object", "properties": {"urgent": {"type": "boolean"}}, "required": ["urgent"],
+        "additionalProperties": false});
     let format = json!({"type": "json_schema", "json_schema": {"name": "t", "strict": true, "schema": schema}});
     let (_, _, body) = send_json(&sim, &with(ask("x"), json!({"response_format": format}))).await;
     assert_eq!(body["choices"][0]["message"]["content"], r#"{"urgent":true}"#);

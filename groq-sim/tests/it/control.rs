@@ -129,3 +129,37 @@ async fn the_catalog_is_listed() {
     assert!(names.contains(&&json!("silent-in-middle")));
     assert_eq!(listed["common"][0]["name"], "ttft_ms");
 }
+
+#[tokio::test]
+async fn models_and_their_scenarios_are_set_over_http() {
+    let sim = instant().await;
+    let put = reqwest::Method::PUT;
+    let model = "openai/gpt-oss-20b";
+    for (path, value, status) in [
+        (
+            "/model-scenario",
+            json!({"model": model, "scenario": "status code=503"}),
+            503,
+        ),
+        ("/model-scenario", json!({"model": model, "scenario": null}), 200),
+        (
+            "/availability",
+            json!({"model": model, "availability": "decommissioned"}),
+            400,
+        ),
+        ("/availability", json!({"model": model, "availability": "missing"}), 404),
+        ("/availability", json!({"model": model, "availability": null}), 200),
+    ] {
+        assert_eq!(call(&sim, put.clone(), path, Some(value)).await.0, 200);
+        assert_eq!(send(&sim, &ask("x")).await.status(), status, "{path}");
+    }
+    for (path, value) in [
+        ("/model-scenario", json!({"model": model, "scenario": "nope"})),
+        ("/availability", json!({"model": model, "availability": "gone"})),
+        ("/language", json!({"language": "xx"})),
+    ] {
+        assert_eq!(call(&sim, put.clone(), path, Some(value)).await.0, 400, "{path}");
+    }
+    let (status, _) = call(&sim, reqwest::Method::POST, "/advance", Some(json!({"seconds": -1}))).await;
+    assert_eq!(status, 400);
+}

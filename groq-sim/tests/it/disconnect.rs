@@ -1,6 +1,6 @@
 //! A client that goes away is noticed.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_util::StreamExt;
 use groq_sim::{Outcome, Settings};
@@ -77,4 +77,41 @@ async fn dropping_the_simulator_drops_its_connections() {
     let end = tokio::time::timeout(LIMIT, async { while let Some(Ok(_)) = stream.next().await {} }).await;
     assert!(end.is_ok());
     assert!(tokio::net::TcpStream::connect(addr).await.is_err());
+}
+
+/// What a test can hold a caller to: how long after the client closed its connection the books say so.
+#[tokio::test]
+async fn a_closed_connection_is_noticed_within_milliseconds_in_every_phase() {
+    let phases = [
+        ("silent-before-headers", true, 0),
+        ("silent-before-headers", false, 0),
+        ("silent-before-first-token", true, 0),
+        ("silent-in-middle", true, 6),
+        ("ok token_ms=5 tokens=4000 reasoning=0", true, 6),
+        ("ok ttft_ms=60000", false, 0),
+        // Nobody reads, so the connection is full.
+        ("huge-line after=0 bytes=20000000 reasoning=5", true, 6),
+    ];
+    for (scenario, stream, chunks) in phases {
+        let mut fastest = f64::MAX;
+        // The machine may be busy; what matters is what happens when it is not.
+        for _ in 0..5 {
+            let sim = instant().await;
+            let more = json!({"stream": stream, "max_completion_tokens": 5000});
+            let connection = open(sim.addr, &with(ask(&format!("[sim:{scenario}]")), more)).await;
+            let running = |calls: &[groq_sim::Call]| {
+                calls
+                    .iter()
+                    .any(|call| !call.scenario.is_empty() && call.chunks >= chunks)
+            };
+            sim.control().wait_for_calls(LIMIT, running).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            let left = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64() * 1000.0;
+            drop(connection);
+            let call = sim.control().wait_for_ended(1, LIMIT).await.unwrap().remove(0);
+            assert_eq!(call.outcome, Outcome::ClientClosed, "{scenario}");
+            fastest = fastest.min(call.ended_at_ms.unwrap() - left);
+        }
+        assert!(fastest < 10.0, "{scenario}: {fastest} ms");
+    }
 }

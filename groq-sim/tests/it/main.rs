@@ -7,15 +7,20 @@
 )]
 
 mod answers;
+mod books;
 mod completion;
 mod control;
 mod disconnect;
 mod failures;
+mod models;
 mod pace;
 mod process;
+mod quotas;
 mod readme;
 mod refusals;
 mod scenarios;
+mod scripts;
 mod selection;
 mod stream;
+mod structured;
 mod support;

@@ -55,3 +55,26 @@ async fn hidden_reasoning_takes_its_time_and_so_does_a_whole_answer() {
         assert!(started.elapsed() >= Duration::from_millis(240));
     }
 }
+
+#[tokio::test]
+async fn models_can_be_as_fast_as_groq_says() {
+    let sim = groq_sim::start(Settings::instant()).await.unwrap();
+    sim.control().set_model_speed(true);
+    let took = async |model: &str| {
+        let request = with(streamed("[sim:ok reasoning=0 tokens=200]"), json!({"model": model}));
+        let started = Instant::now();
+        send_text(&sim, &request).await;
+        started.elapsed()
+    };
+    assert!(took("openai/gpt-oss-120b").await >= Duration::from_millis(398));
+    let small = took("openai/gpt-oss-20b").await;
+    assert!(small >= Duration::from_millis(199), "{small:?}");
+    // Nothing is published of this one, so the pace that was set holds.
+    let started = Instant::now();
+    let url = format!("{}/_sim/model-speed", sim.base_url());
+    let off = reqwest::Client::new().put(url).json(&json!({"on": false}));
+    assert!(took("qwen/qwen3.8-27b").await < Duration::from_secs(5));
+    assert_eq!(off.send().await.unwrap().status(), 200);
+    assert!(!sim.control().model_speed());
+    assert!(started.elapsed() < Duration::from_secs(10));
+}

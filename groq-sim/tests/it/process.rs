@@ -44,6 +44,12 @@ async fn it_says_its_address_takes_settings_and_stops_at_once_with_a_stream_open
             ("GROQ_SIM_TTFT_MS", "0"),
             ("GROQ_SIM_TOKEN_MS", "0.5"),
             ("GROQ_SIM_SCENARIO", "silent-in-middle after=1"),
+            ("GROQ_SIM_LIMIT_REQUESTS_MINUTE", "30"),
+            ("GROQ_SIM_LIMIT_REQUESTS", "1000"),
+            ("GROQ_SIM_LIMIT_TOKENS", "8000"),
+            ("GROQ_SIM_LIMIT_TOKENS_DAY", "200000"),
+            ("GROQ_SIM_ENFORCE_LIMITS", "true"),
+            ("GROQ_SIM_ANSWER_LANGUAGE", "auto"),
         ];
         let (mut child, address) = spawn(&variables).await;
         let status: Value = reqwest::get(format!("http://{address}/_sim"))
@@ -54,6 +60,15 @@ async fn it_says_its_address_takes_settings_and_stops_at_once_with_a_stream_open
             .unwrap();
         assert_eq!(status["pace"]["token_ms"], 0.5);
         assert_eq!(status["scenario"]["name"], "silent-in-middle");
+        assert_eq!(status["answer_language"], "auto");
+        let limits: Value = reqwest::get(format!("http://{address}/_sim/limits"))
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
+        let limits = &limits["models"]["qwen/qwen3.8-27b"]["limits"];
+        assert_eq!(*limits, serde_json::to_value(groq_sim::Limits::FREE).unwrap());
 
         let connection = open(address.parse().unwrap(), &streamed("x")).await;
         connection.readable().await.unwrap();
@@ -68,15 +83,18 @@ async fn it_says_its_address_takes_settings_and_stops_at_once_with_a_stream_open
 
 #[tokio::test]
 async fn a_bad_setting_is_named() {
-    let output = Command::new(env!("CARGO_BIN_EXE_groq-sim"))
-        .env("GROQ_SIM_SCENARIO", "nope")
-        .output()
-        .await
-        .unwrap();
-    assert!(!output.status.success());
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        said.contains("--scenario") && said.contains("no scenario 'nope'"),
-        "{said}"
-    );
+    for (variable, value, flag, why) in [
+        ("GROQ_SIM_SCENARIO", "nope", "--scenario", "no scenario 'nope'"),
+        ("GROQ_SIM_SCRIPTS", "/no/such/folder", "--scripts", "/no/such/folder: "),
+        ("GROQ_SIM_ANSWER_LANGUAGE", "xx", "--answer-language", "not a language"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_groq-sim"))
+            .env(variable, value)
+            .output()
+            .await
+            .unwrap();
+        assert!(!output.status.success());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(flag) && said.contains(why), "{said}");
+    }
 }

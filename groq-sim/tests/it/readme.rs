@@ -42,6 +42,20 @@ fn the_readme_names_every_variable_and_endpoint() {
         "GROQ_SIM_LIMIT_REQUESTS",
         "GROQ_SIM_LIMIT_TOKENS",
         "GROQ_SIM_KEEP",
+        "GROQ_SIM_LIMIT_REQUESTS_MINUTE",
+        "GROQ_SIM_LIMIT_TOKENS_DAY",
+        "GROQ_SIM_ENFORCE_LIMITS",
+        "GROQ_SIM_ANSWER_LANGUAGE",
+        "GROQ_SIM_SCRIPTS",
+        "GROQ_SIM_MODEL_SPEED",
+        "/_sim/model-speed",
+        "/_sim/limits",
+        "/_sim/model-scenario",
+        "/_sim/availability",
+        "/_sim/language",
+        "/_sim/advance",
+        "/_sim/scripts",
+        "/_sim/books",
         "/_sim/scenarios",
         "/_sim/scenario",
         "/_sim/next",
@@ -53,4 +67,11 @@ fn the_readme_names_every_variable_and_endpoint() {
     ] {
         assert!(README.contains(name), "{name}");
     }
+}
+
+#[test]
+fn the_readme_s_script_can_be_played() {
+    let (_, after) = README.split_once("```json\n").unwrap();
+    let (json, _) = after.split_once("```").unwrap();
+    assert!(groq_sim::script::Script::parse(json).unwrap().steps.len() > 5);
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 use groq_sim::{Outcome, Running, catalog};
 use serde_json::{Value, json};
 
-use crate::failures;
 use crate::support::{
     End, LIMIT, Raw, ask, contents, events, finish_reason, instant, is_done, open, raw, read_raw, reasoning, send,
     send_json, send_text, streamed, with,
 };
+use crate::{failures, scripts, structured};
 
 /// How long a silence must last to count as one.
 const PATIENCE: Duration = Duration::from_millis(150);
@@ -49,9 +49,13 @@ async fn check(name: &str, sim: &Running) {
             .await
         }
         "multi-line-data" => whole(sim, "multi-line-data", &["data: {\ndata:   \"choices\": "]).await,
+        "created-changes" => created_changes(sim).await,
         "huge-line" => huge_line(sim).await,
         "length" => length(sim).await,
         "content-filter" => content_filter(sim).await,
+        "finish" => finish(sim).await,
+        "bad-json" => structured::bad_json(sim).await,
+        "verdict" => structured::verdict(sim).await,
         "tool-calls" => tool_calls(sim).await,
         "usage" => usage(sim).await,
         "status" => failures::status(sim).await,
@@ -59,6 +63,7 @@ async fn check(name: &str, sim: &Running) {
         "too-large" => failures::too_large(sim).await,
         "html-error" => failures::html_error(sim).await,
         "not-json" => failures::not_json(sim).await,
+        "script" => scripts::example(sim).await,
         unknown => panic!("no check for scenario {unknown}"),
     }
 }
@@ -189,12 +194,32 @@ async fn error_data(sim: &Running) {
     let events = events(&text);
     assert!(contents(&events).is_empty());
     assert!(!reasoning(&events).is_empty());
-    assert!(events.last().unwrap()["error"]["message"].is_string());
+    let error = &events.last().unwrap()["error"];
+    assert!(error["message"].is_string() && error.get("code").is_none());
+    let coded = send_text(sim, &marked("error-data code=over_capacity")).await;
+    assert!(coded.ends_with("\"code\":\"over_capacity\"}}\n\n"), "{coded}");
+}
+
+async fn created_changes(sim: &Running) {
+    let events = events(&send_text(sim, &marked("created-changes")).await);
+    let created: Vec<_> = events.iter().filter_map(|event| event["created"].as_u64()).collect();
+    assert!(created.len() > 5 && created.is_sorted() && created.first() < created.last());
+    assert!(is_done(&events));
+}
+
+async fn finish(sim: &Running) {
+    for (scenario, reason) in [("finish", "function_call"), ("finish reason=odd", "odd")] {
+        let events = events(&send_text(sim, &marked(scenario)).await);
+        assert_eq!(finish_reason(&events), Some(reason));
+        assert!(is_done(&events));
+    }
 }
 
 async fn error_x_groq(sim: &Running) {
     let without = events(&send_text(sim, &marked("error-x-groq")).await);
     assert!(without.last().unwrap()["x_groq"]["error"].is_string());
+    let object = events(&send_text(sim, &marked("error-x-groq object=true")).await);
+    assert!(object.last().unwrap()["x_groq"]["error"]["message"].is_string());
     let done = events(&send_text(sim, &marked("error-x-groq done=true")).await);
     assert!(done[done.len() - 2]["x_groq"]["error"].is_string());
     assert!(is_done(&done));
