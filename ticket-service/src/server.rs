@@ -67,7 +67,8 @@ pub async fn serve(
     let feed = Arc::new(feed::Hint::default());
     let tickets = Arc::new(tickets::Service::new(pool.clone(), secret.clone(), feed.clone()));
     let replies = Arc::new(replies::Service::new(pool.clone(), secret, feed, &settings.assistant)?);
-    let background = background(&pool, &revocations, &resets, &tokens);
+    let mut background = background(&pool, &revocations, &resets, &tokens);
+    background.spawn(replies.clone().keep_taking_over());
     let ops = Ops::new(pool.clone(), tokens.clone());
 
     let (health, health_service) = tonic_health::server::health_reporter();
@@ -138,7 +139,10 @@ fn background(
 
 /// The limit of a call that came with none.
 fn default_deadline(path: &str) -> Option<Duration> {
-    if path == "/deskhand.replies.v1.ReplyService/StreamReply" {
+    if matches!(
+        path,
+        "/deskhand.replies.v1.ReplyService/StreamReply" | "/deskhand.replies.v1.ReplyService/AttachReply"
+    ) {
         // A run has a limit of its own; this bounds a stream that lost it.
         return Some(Duration::from_secs(300));
     }

@@ -8,6 +8,7 @@
 
 mod access;
 mod accounts;
+mod attach;
 mod changes;
 mod conflicts;
 mod documentation;
@@ -28,6 +29,7 @@ mod replies;
 mod sessions;
 mod smuggling;
 mod statements;
+mod takeover;
 mod throttle;
 mod tickets;
 mod tokens;
