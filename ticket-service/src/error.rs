@@ -44,6 +44,10 @@ pub enum Error {
     TicketNotFound,
     #[error("there is no such reply")]
     ReplyNotFound,
+    #[error("the reply has ended")]
+    ReplyEnded,
+    #[error("there is no such place in the reply")]
+    OffsetOutOfRange,
     #[error("the ticket is closed")]
     TicketClosed,
     #[error("the ticket's status cannot become that")]
@@ -173,6 +177,16 @@ pub(crate) fn refusal(error: Error) -> Refusal {
         ),
         Error::TicketNotFound => Refusal::new(Code::NotFound, "TICKET_NOT_FOUND", "There is no such ticket."),
         Error::ReplyNotFound => Refusal::new(Code::NotFound, "REPLY_NOT_FOUND", "There is no such reply."),
+        Error::ReplyEnded => Refusal::new(
+            Code::FailedPrecondition,
+            "REPLY_ENDED",
+            "The reply has ended; there is nothing to stop any more.",
+        ),
+        Error::OffsetOutOfRange => Refusal::new(
+            Code::OutOfRange,
+            "OFFSET_OUT_OF_RANGE",
+            "The reply has no such attempt, or its text is over before that. Attach without an attempt.",
+        ),
         Error::TicketClosed => Refusal::new(
             Code::FailedPrecondition,
             "TICKET_CLOSED",

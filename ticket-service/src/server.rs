@@ -70,7 +70,8 @@ pub async fn serve(
     let feed = Arc::new(feed::Service::new(pool.clone(), secret.clone(), tail.clone()));
     let tickets = Arc::new(tickets::Service::new(pool.clone(), secret.clone(), hint.clone()));
     let replies = Arc::new(replies::Service::new(pool.clone(), secret, hint, &settings.assistant)?);
-    let background = background(&pool, &revocations, &resets, &tokens, tail);
+    let mut background = background(&pool, &revocations, &resets, &tokens, tail);
+    background.spawn(replies.clone().keep_taking_over());
     let ops = Ops::new(pool.clone(), tokens.clone());
 
     let (health, health_service) = tonic_health::server::health_reporter();
@@ -150,7 +151,9 @@ fn background(
 fn default_deadline(path: &str) -> Option<Duration> {
     match path {
         // A run has a limit of its own; this bounds a stream that lost it.
-        "/deskhand.replies.v1.ReplyService/StreamReply" => Some(Duration::from_secs(300)),
+        "/deskhand.replies.v1.ReplyService/StreamReply" | "/deskhand.replies.v1.ReplyService/AttachReply" => {
+            Some(Duration::from_secs(300))
+        }
         "/deskhand.feed.v1.FeedService/WatchTickets" => Some(feed::LIFE),
         _ => path.starts_with("/deskhand.").then_some(Duration::from_secs(15)),
     }

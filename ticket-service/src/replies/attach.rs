@@ -1,15 +1,13 @@
-//! The runs of this process, and listening to them: from any moment on, at the listener's own pace.
+//! The runs of this process, and listening to them: from any byte on, at the listener's own pace.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures_util::Stream;
-use futures_util::stream::unfold;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::reply::{End, Event};
+use super::reply::End;
 
 /// A run so far.
 #[derive(Debug, Default)]
@@ -18,12 +16,23 @@ pub(super) struct Progress {
     pub(super) end: Option<End>,
 }
 
-/// What others need of a run.
+/// A run of this process, for those who listen to it.
 #[derive(Clone)]
-struct Live {
-    attempt: i32,
+pub(super) struct Live {
+    pub(super) attempt: i32,
     progress: watch::Receiver<Progress>,
-    superseded: CancellationToken,
+    stopped: CancellationToken,
+}
+
+/// What a listener hears next.
+#[derive(Debug)]
+pub(super) enum Heard {
+    /// All text that it has not heard yet; never empty.
+    Text(String),
+    /// The end, after all text.
+    End(End),
+    /// The run was dropped without an end.
+    Lost,
 }
 
 /// The runs of this process.
@@ -35,42 +44,43 @@ pub(super) struct Running {
     runs: Runs,
     reply_id: Uuid,
     progress: watch::Sender<Progress>,
-    /// Fires when something newer took the run's place.
-    pub(super) superseded: CancellationToken,
+    attempt: i32,
+    /// Fires when someone ended the run: it was cancelled, or something newer took its place.
+    pub(super) stopped: CancellationToken,
 }
 
 impl Runs {
     /// Enters a run.
     pub(super) fn enter(&self, reply_id: Uuid, attempt: i32) -> Running {
         let (progress, listening) = watch::channel(Progress::default());
-        let superseded = CancellationToken::new();
+        let stopped = CancellationToken::new();
         self.lock().insert(
             reply_id,
             Live {
                 attempt,
                 progress: listening,
-                superseded: superseded.clone(),
+                stopped: stopped.clone(),
             },
         );
         Running {
             runs: self.clone(),
             reply_id,
             progress,
-            superseded,
+            attempt,
+            stopped,
         }
     }
 
-    /// Tells a run, where it is one of this process, that something newer took its place.
-    pub(super) fn supersede(&self, reply_id: Uuid) {
+    /// Tells a run, where it is one of this process, that someone ended it.
+    pub(super) fn stop(&self, reply_id: Uuid) {
         if let Some(live) = self.lock().get(&reply_id) {
-            live.superseded.cancel();
+            live.stopped.cancel();
         }
     }
 
-    /// Everything from a run's beginning to its end, where it is one of this process.
-    pub(super) fn follow(&self, reply_id: Uuid) -> Option<impl Stream<Item = Event> + Send + use<>> {
-        let live = self.lock().get(&reply_id).cloned()?;
-        Some(events(reply_id, live.attempt, live.progress))
+    /// The run of a reply, where it is one of this process.
+    pub(super) fn live(&self, reply_id: Uuid) -> Option<Live> {
+        self.lock().get(&reply_id).cloned()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Live>> {
@@ -78,7 +88,38 @@ impl Runs {
     }
 }
 
+impl Live {
+    /// What comes after the first `heard` bytes. A listener that is slow gets larger pieces, not a longer queue.
+    pub(super) async fn after(&mut self, heard: usize) -> Heard {
+        loop {
+            {
+                let now = self.progress.borrow_and_update();
+                let text = now.text.get(heard..).unwrap_or_default();
+                if !text.is_empty() {
+                    return Heard::Text(text.to_owned());
+                }
+                if let Some(end) = &now.end {
+                    return Heard::End(end.clone());
+                }
+            }
+            if self.progress.changed().await.is_err() && self.progress.borrow().end.is_none() {
+                return Heard::Lost;
+            }
+        }
+    }
+
+    /// The text so far.
+    pub(super) fn text(&self) -> String {
+        self.progress.borrow().text.clone()
+    }
+}
+
 impl Running {
+    /// What is not kept yet, of which `kept` bytes are.
+    pub(super) fn unkept(&self, kept: usize) -> String {
+        self.progress.borrow().text.get(kept..).unwrap_or_default().to_owned()
+    }
+
     /// Adds to the text.
     pub(super) fn push(&self, text: &str) {
         self.progress.send_modify(|progress| progress.text.push_str(text));
@@ -97,112 +138,65 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.runs.lock().remove(&self.reply_id);
-    }
-}
-
-enum Next {
-    Start,
-    Text { sent: usize },
-    End(End),
-    Over,
-}
-
-/// A listener that is slow gets larger pieces, not a longer queue.
-fn events(reply_id: Uuid, attempt: i32, progress: watch::Receiver<Progress>) -> impl Stream<Item = Event> + Send {
-    unfold((progress, Next::Start), move |(mut progress, next)| async move {
-        let mut sent = match next {
-            Next::Start => return Some((Event::Started { reply_id, attempt }, (progress, Next::Text { sent: 0 }))),
-            Next::Text { sent } => sent,
-            Next::End(end) => return Some((Event::Ended(end), (progress, Next::Over))),
-            Next::Over => return None,
-        };
-        loop {
-            let (text, end) = {
-                let now = progress.borrow_and_update();
-                (now.text.get(sent..).unwrap_or_default().to_owned(), now.end.clone())
-            };
-            if !text.is_empty() {
-                let offset = sent;
-                sent += text.len();
-                let next = end.map_or(Next::Text { sent }, Next::End);
-                return Some((Event::Delta { attempt, offset, text }, (progress, next)));
-            }
-            if let Some(end) = end {
-                return Some((Event::Ended(end), (progress, Next::Over)));
-            }
-            if progress.changed().await.is_err() && progress.borrow().end.is_none() {
-                let end = End::Interrupted { reason: "RUN_LOST" };
-                return Some((Event::Ended(end), (progress, Next::Over)));
-            }
+        let mut runs = self.runs.lock();
+        // A later attempt may have taken the place, where this one slept through its lease.
+        if runs
+            .get(&self.reply_id)
+            .is_some_and(|live| live.attempt == self.attempt)
+        {
+            runs.remove(&self.reply_id);
         }
-    })
-}
-
-/// The events of a reply that ended before.
-pub(super) fn replay(reply_id: Uuid, attempt: i32, text: String, end: End) -> Vec<Event> {
-    let mut events = vec![Event::Started { reply_id, attempt }];
-    if !text.is_empty() {
-        events.push(Event::Delta {
-            attempt,
-            offset: 0,
-            text,
-        });
     }
-    events.push(Event::Ended(end));
-    events
 }
 
 #[cfg(test)]
 mod tests {
-    use futures_util::StreamExt as _;
     use proptest::prelude::*;
 
     use super::*;
 
-    /// Joins the pieces, and checks that each begins where the one before ended.
-    fn joined(events: &[Event]) -> String {
+    async fn hear(mut live: Live, mut heard: usize) -> (String, Heard) {
         let mut text = String::new();
-        for event in events {
-            if let Event::Delta {
-                offset, text: piece, ..
-            } = event
-            {
-                assert_eq!(*offset, text.len());
-                assert!(!piece.is_empty());
-                text.push_str(piece);
+        loop {
+            match live.after(heard).await {
+                Heard::Text(piece) => {
+                    assert!(!piece.is_empty());
+                    heard += piece.len();
+                    text.push_str(&piece);
+                }
+                end => return (text, end),
             }
         }
-        text
     }
 
     proptest! {
         #[test]
-        fn whenever_one_begins_to_listen_the_whole_text_comes_once(
-            pieces in prop::collection::vec("\\PC{1,5}", 0..20), join_at in 0usize..20,
+        fn whenever_one_begins_to_listen_every_byte_after_the_offset_comes_once(
+            pieces in prop::collection::vec("\\PC{1,5}", 1..20), join_at in 0usize..20, cut: prop::sample::Index,
         ) {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            let (events, whole) = runtime.block_on(async {
+            let whole: String = pieces.concat();
+            let cuts: Vec<_> = (0..=whole.len()).filter(|at| whole.is_char_boundary(*at)).collect();
+            let offset = cuts[cut.index(cuts.len())];
+            let (text, end) = runtime.block_on(async {
                 let runs = Runs::default();
                 let id = Uuid::now_v7();
                 let running = runs.enter(id, 1);
                 let mut listener = None;
                 for (at, piece) in pieces.iter().enumerate() {
                     if at == join_at {
-                        listener = runs.follow(id).map(|events| tokio::spawn(events.collect::<Vec<_>>()));
+                        listener = runs.live(id).map(|live| tokio::spawn(hear(live, offset)));
                     }
                     running.push(piece);
                     tokio::task::yield_now().await;
                 }
-                let listener = listener.unwrap_or_else(|| tokio::spawn(runs.follow(id).unwrap().collect()));
-                let whole = running.text();
+                let listener = listener.unwrap_or_else(|| tokio::spawn(hear(runs.live(id).unwrap(), offset)));
                 running.end(End::Superseded);
-                assert!(runs.follow(id).is_none());
-                (listener.await.unwrap(), whole)
+                assert!(runs.live(id).is_none());
+                listener.await.unwrap()
             });
-            prop_assert_eq!(joined(&events), whole);
-            prop_assert!(matches!(events.first(), Some(Event::Started { attempt: 1, .. })), "started first");
-            prop_assert!(matches!(events.last(), Some(Event::Ended(End::Superseded))));
+            prop_assert_eq!(text, &whole[offset..]);
+            prop_assert!(matches!(end, Heard::End(End::Superseded)));
         }
     }
 
@@ -212,14 +206,21 @@ mod tests {
         let id = Uuid::now_v7();
         let running = runs.enter(id, 1);
         running.push("half");
-        let events = runs.follow(id).unwrap();
+        let live = runs.live(id).unwrap();
         drop(running);
-        let events: Vec<_> = events.collect().await;
+        let (text, end) = hear(live, 0).await;
+        assert_eq!(text, "half");
+        assert!(matches!(end, Heard::Lost));
+    }
 
-        assert_eq!(joined(&events), "half");
-        assert!(matches!(
-            events.last(),
-            Some(Event::Ended(End::Interrupted { reason: "RUN_LOST" }))
-        ));
+    #[tokio::test]
+    async fn an_older_attempt_does_not_take_a_newer_one_away() {
+        let runs = Runs::default();
+        let id = Uuid::now_v7();
+        let (first, second) = (runs.enter(id, 1), runs.enter(id, 2));
+        first.end(End::Interrupted { reason: "LEASE_LOST" });
+        assert_eq!(runs.live(id).unwrap().attempt, 2);
+        second.end(End::Superseded);
+        assert!(runs.live(id).is_none());
     }
 }

@@ -3,6 +3,7 @@
 mod assistant;
 mod attach;
 mod fence;
+mod follow;
 mod reply;
 mod rpc;
 mod runner;

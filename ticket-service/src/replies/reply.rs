@@ -101,6 +101,8 @@ pub(crate) enum Event {
     Started { reply_id: Uuid, attempt: i32 },
     /// A piece of the answer; `offset` in bytes.
     Delta { attempt: i32, offset: usize, text: String },
+    /// The attempt so far is void.
+    Restarted { attempt: i32 },
     /// Last in every stream.
     Ended(End),
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use deskhand_proto::assistant::v1::stream_reply_response::{CallEnded, CallStarted, Event};
 use deskhand_proto::assistant::v1::{CallOutcome, StreamReplyResponse};
 use sqlx::PgPool;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::assistant::{self, Assistant};
@@ -17,6 +18,10 @@ use crate::tickets::store::Conversation;
 
 /// Tries to keep an end, while the database cannot be used.
 const TRIES: u32 = 6;
+/// How often fresh text is kept.
+const KEEP: Duration = Duration::from_millis(100);
+/// How often a run says that its process is alive; three times within a lease.
+const RENEW: Duration = Duration::from_secs(2);
 
 /// One call to the model, as the ledger keeps it.
 #[derive(Clone, Debug)]
@@ -38,13 +43,63 @@ pub(super) async fn run(
     let mut calls = Vec::new();
     let outcome = tokio::select! {
         biased;
-        () = running.superseded.cancelled() => Outcome::Superseded,
-        () = stopping.cancelled() => Outcome::Failed(Failure::Abandoned),
-        () = tokio::time::sleep(assistant::ATTEMPT) => Outcome::Failed(Failure::TimedOut),
-        outcome = answer(&assistant, conversation, &running, &mut calls) => outcome,
+        () = running.stopped.cancelled() => Some(Outcome::Stopped),
+        () = stopping.cancelled() => None,
+        () = stay_alive(&pool, &run, &running) => Some(Outcome::Stopped),
+        () = tokio::time::sleep(assistant::ATTEMPT) => Some(Outcome::Failed(Failure::TimedOut)),
+        outcome = answer(&assistant, conversation, &running, &mut calls) => Some(outcome),
     };
-    let end = keep(&pool, &run, outcome, running.text(), &calls).await;
+    let end = match outcome {
+        Some(outcome) => keep(&pool, &run, outcome, running.text(), &calls).await,
+        None => hand_on(&pool, &run, &calls).await,
+    };
     running.end(end);
+}
+
+/// Keeps the text as it comes, and the lease; returns when the run is this process's no more.
+async fn stay_alive(pool: &PgPool, run: &Run, running: &Running) {
+    let mut ticks = tokio::time::interval(KEEP);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut kept, mut renewed) = (0, Instant::now());
+    let mut failing = false;
+    loop {
+        ticks.tick().await;
+        let text = running.unkept(kept);
+        let renewing = renewed.elapsed() >= RENEW;
+        let mine = async {
+            let mut mine = true;
+            if !text.is_empty() {
+                mine = store::keep_chunk(pool, run, kept, &text).await?;
+                kept += text.len();
+            }
+            if mine && renewing {
+                mine = store::renew(pool, run).await?;
+                renewed = Instant::now();
+            }
+            Ok::<_, Error>(mine)
+        };
+        match mine.await {
+            Ok(true) => failing = false,
+            Ok(false) => return,
+            // Said once. Whether the run is still this process's shows when the database is there again.
+            Err(error) if !failing => {
+                failing = true;
+                tracing::warn!(error = &error as &dyn std::error::Error, reply_id = %run.reply_id, "a run cannot be kept alive");
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// Leaves the run to another replica, or to this one's next start.
+async fn hand_on(pool: &PgPool, run: &Run, calls: &[Call]) -> End {
+    if let Err(error) = store::release(pool, run, calls).await {
+        // It is found all the same, once its lease is over.
+        tracing::warn!(error = &error as &dyn std::error::Error, reply_id = %run.reply_id, "a run could not be handed on");
+    }
+    End::Interrupted {
+        reason: "SERVER_STOPPING",
+    }
 }
 
 /// Asks the model and passes on what it says.

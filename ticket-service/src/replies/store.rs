@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sqlx::postgres::types::PgInterval;
 use sqlx::{PgConnection, PgPool};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::fence::{self, Seen};
@@ -15,8 +16,10 @@ use crate::error::{Error, Result};
 use crate::tickets::store::{self as tickets, Locked, Post};
 use crate::tickets::ticket::{AuthorKind, Message, Visibility};
 
-/// How long after its beginning a run is given up by others: the limit of an attempt, and time to keep its end.
-const LEASE: Duration = Duration::from_secs(90);
+/// How long a run is its process's after a sign of life, by PostgreSQL's clock. Others take it over then.
+pub(super) const LEASE: Duration = Duration::from_secs(6);
+/// After so many attempts whose process died, a reply has failed.
+const MAX_ATTEMPTS: i32 = 3;
 
 /// A run's claim: every write of it requires that all this still holds.
 #[derive(Clone, Debug)]
@@ -74,22 +77,209 @@ pub(super) async fn open_in_tx(tx: &mut PgConnection, run: &Run, requested_by: U
         run.attempt,
         run.answers_seq,
         run.owner,
-        PgInterval::try_from(LEASE).map_err(|error| Error::internal("a lease cannot be written", error))?,
+        lease()?,
     )
     .execute(tx)
     .await?;
     Ok(())
 }
 
-/// Ends a live run, whoever owns it, because of something newer.
-pub(super) async fn supersede_in_tx(tx: &mut PgConnection, reply_id: Uuid) -> Result<()> {
-    sqlx::query!(
-        "UPDATE replies SET state = 'SUPERSEDED', end_time = now() WHERE id = $1 AND state = 'RUNNING'",
+/// Ends a live run, whoever owns it, without an answer: as superseded, cancelled or failed. False where it has ended already.
+pub(super) async fn stop_in_tx(
+    tx: &mut PgConnection,
+    reply_id: Uuid,
+    state: State,
+    failure: Option<Failure>,
+) -> Result<bool> {
+    let stopped = sqlx::query!(
+        "UPDATE replies r SET
+             state = $2, failure_reason = $3, end_time = now(),
+             text = (SELECT string_agg(text, '' ORDER BY begins) FROM reply_chunks WHERE reply_id = r.id AND attempt = r.attempt)
+         WHERE id = $1 AND state = 'RUNNING'",
+        reply_id,
+        <&str>::from(state),
+        failure.map(<&str>::from),
+    )
+    .execute(&mut *tx)
+    .await?;
+    forget_chunks_in_tx(tx, reply_id).await?;
+    Ok(stopped.rows_affected() == 1)
+}
+
+async fn forget_chunks_in_tx(tx: &mut PgConnection, reply_id: Uuid) -> Result<()> {
+    sqlx::query!("DELETE FROM reply_chunks WHERE reply_id = $1", reply_id)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// Keeps a piece of a run's text, where the run is still this process's; else false.
+pub(super) async fn keep_chunk(pool: &PgPool, run: &Run, begins: usize, text: &str) -> Result<bool> {
+    let kept = sqlx::query!(
+        "INSERT INTO reply_chunks (reply_id, attempt, begins, text)
+         SELECT id, attempt, $4, $5 FROM replies WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'RUNNING'",
+        run.reply_id,
+        run.attempt,
+        run.owner,
+        i32::try_from(begins).map_err(|error| Error::internal("a text is too long", error))?,
+        text,
+    )
+    .execute(pool)
+    .await?;
+    Ok(kept.rows_affected() == 1)
+}
+
+/// Says that a run's process is alive, where the run is still its; else false.
+pub(super) async fn renew(pool: &PgPool, run: &Run) -> Result<bool> {
+    let renewed = sqlx::query!(
+        "UPDATE replies SET lease_until = now() + $4 WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'RUNNING'",
+        run.reply_id,
+        run.attempt,
+        run.owner,
+        lease()?,
+    )
+    .execute(pool)
+    .await?;
+    Ok(renewed.rows_affected() == 1)
+}
+
+/// Leaves a run to whoever takes it next.
+pub(super) async fn release(pool: &PgPool, run: &Run, calls: &[Call]) -> Result<()> {
+    retrying(|| async {
+        let mut tx = pool.begin().await?;
+        record_calls_in_tx(&mut tx, run, calls).await?;
+        sqlx::query!(
+            "UPDATE replies SET lease_until = now() WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'RUNNING'",
+            run.reply_id,
+            run.attempt,
+            run.owner,
+        )
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(())
+    })
+    .await
+}
+
+fn lease() -> Result<PgInterval> {
+    PgInterval::try_from(LEASE).map_err(|error| Error::internal("a lease cannot be written", error))
+}
+
+/// Some runs whose process gave no sign of life for a lease: the reply and its ticket.
+pub(super) async fn orphans(pool: &PgPool) -> Result<Vec<(Uuid, Uuid)>> {
+    let rows = sqlx::query!(
+        "SELECT id, ticket_id FROM replies WHERE state = 'RUNNING' AND lease_until < now() ORDER BY lease_until LIMIT 20"
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.ticket_id)).collect())
+}
+
+/// What became of a run whose process died.
+pub(super) enum Taken {
+    /// It is `owner`'s now, in a new attempt.
+    Over(Run),
+    /// It has ended, for there is nothing more to try, or to answer.
+    Ended,
+    /// Someone else was faster.
+    Elsewhere,
+}
+
+/// Takes a run over, under its ticket's lock.
+pub(super) async fn take_over_in_tx(
+    tx: &mut PgConnection,
+    ticket: &Locked,
+    reply_id: Uuid,
+    owner: Uuid,
+) -> Result<Taken> {
+    let orphan = sqlx::query!(
+        "SELECT mode, attempt, answers_seq FROM replies
+         WHERE id = $1 AND state = 'RUNNING' AND lease_until < now() FOR UPDATE SKIP LOCKED",
         reply_id
     )
-    .execute(tx)
+    .fetch_optional(&mut *tx)
     .await?;
-    Ok(())
+    let Some(orphan) = orphan else {
+        return Ok(Taken::Elsewhere);
+    };
+    let mode: Mode = word(&orphan.mode)?;
+    let seen = seen(ticket);
+    let stopped = if orphan.attempt >= MAX_ATTEMPTS {
+        Some((State::Failed, Some(Failure::Abandoned)))
+    } else if mode == Mode::Post && !fence::may_post(orphan.answers_seq, seen) {
+        Some((State::Superseded, None))
+    } else {
+        None
+    };
+    if let Some((state, failure)) = stopped {
+        stop_in_tx(tx, reply_id, state, failure).await?;
+        return Ok(Taken::Ended);
+    }
+    forget_chunks_in_tx(tx, reply_id).await?;
+    let attempt = sqlx::query_scalar!(
+        "UPDATE replies SET attempt = attempt + 1, owner = $2, lease_until = now() + $3 WHERE id = $1 RETURNING attempt",
+        reply_id,
+        owner,
+        lease()?,
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(Taken::Over(Run {
+        reply_id,
+        ticket_id: ticket.id,
+        mode,
+        attempt,
+        answers_seq: orphan.answers_seq,
+        owner,
+    }))
+}
+
+fn seen(ticket: &Locked) -> Seen {
+    Seen {
+        status: ticket.status,
+        handler: ticket.handler,
+        last_customer_seq: ticket.last_customer_seq,
+    }
+}
+
+/// The kept text of a live run's attempt after so many bytes.
+pub(super) async fn kept_text(pool: &PgPool, reply_id: Uuid, attempt: i32, after: usize) -> Result<Vec<u8>> {
+    let after = i32::try_from(after).unwrap_or(i32::MAX);
+    let rows = sqlx::query!(
+        "SELECT begins, text FROM reply_chunks
+         WHERE reply_id = $1 AND attempt = $2 AND begins >= coalesce(
+             (SELECT max(begins) FROM reply_chunks WHERE reply_id = $1 AND attempt = $2 AND begins <= $3), 0)
+         ORDER BY begins",
+        reply_id,
+        attempt,
+        after,
+    )
+    .fetch_all(pool)
+    .await?;
+    let mut text = Vec::new();
+    let mut at = after;
+    for row in rows {
+        // A piece may begin before what is asked for.
+        let skipped = usize::try_from(at - row.begins).unwrap_or_default();
+        let fresh = row.text.as_bytes().get(skipped..).unwrap_or_default();
+        text.extend_from_slice(fresh);
+        at += i32::try_from(fresh.len()).unwrap_or_default();
+    }
+    Ok(text)
+}
+
+/// The ticket of a reply that the caller may see.
+pub(super) async fn ticket_of(pool: &PgPool, sees_only: Option<Uuid>, reply_id: Uuid) -> Result<Uuid> {
+    sqlx::query_scalar!(
+        "SELECT r.ticket_id FROM replies r JOIN tickets t ON t.id = r.ticket_id
+         WHERE r.id = $1 AND ($2::uuid IS NULL OR (t.requester_id = $2 AND r.mode = 'POST'))",
+        reply_id,
+        sees_only,
+    )
+    .fetch_optional(pool)
+    .await?
+    .ok_or(Error::ReplyNotFound)
 }
 
 /// How a run ended, before anything is kept.
@@ -99,8 +289,8 @@ pub(super) enum Outcome {
     Whole,
     /// It is not.
     Failed(Failure),
-    /// Something newer took its place.
-    Superseded,
+    /// Someone ended it: the row says how.
+    Stopped,
 }
 
 /// Keeps a run's end, its message and its calls in one transaction, where the run is still this process's.
@@ -118,15 +308,10 @@ async fn close_in_tx(tx: &mut PgConnection, run: &Run, outcome: Outcome, text: &
     let ticket = tickets::lock_in_tx(tx, None, run.ticket_id).await?;
     record_calls_in_tx(tx, run, calls).await?;
     let usage = usage_in_tx(tx, run.reply_id).await?;
-    let seen = Seen {
-        status: ticket.status,
-        handler: ticket.handler,
-        last_customer_seq: ticket.last_customer_seq,
-    };
     let (state, failure) = match (outcome, run.mode) {
         (Outcome::Whole, Mode::Draft) => (State::Drafted, None),
-        (Outcome::Whole, Mode::Post) if fence::may_post(run.answers_seq, seen) => (State::Completed, None),
-        (Outcome::Whole, Mode::Post) | (Outcome::Superseded, _) => (State::Superseded, None),
+        (Outcome::Whole, Mode::Post) if fence::may_post(run.answers_seq, seen(&ticket)) => (State::Completed, None),
+        (Outcome::Whole, Mode::Post) | (Outcome::Stopped, _) => (State::Superseded, None),
         (Outcome::Failed(failure), _) => (State::Failed, Some(failure)),
     };
     if !end_in_tx(tx, run, state, text, failure).await? {
@@ -178,9 +363,13 @@ async fn end_in_tx(
         text,
         failure.map(<&str>::from),
     )
-    .execute(tx)
+    .execute(&mut *tx)
     .await?;
-    Ok(ended.rows_affected() == 1)
+    let ended = ended.rows_affected() == 1;
+    if ended {
+        forget_chunks_in_tx(tx, run.reply_id).await?;
+    }
+    Ok(ended)
 }
 
 async fn record_calls_in_tx(tx: &mut PgConnection, run: &Run, calls: &[Call]) -> Result<()> {
@@ -246,9 +435,78 @@ fn usage(
     })
 }
 
+/// A reply's row, with its message and what its calls cost.
+struct ReplyRow {
+    id: Uuid,
+    ticket_id: Uuid,
+    requested_by: Uuid,
+    mode: String,
+    state: String,
+    attempt: i32,
+    text: Option<String>,
+    failure_reason: Option<String>,
+    create_time: OffsetDateTime,
+    end_time: Option<OffsetDateTime>,
+    answers_message_id: Option<Uuid>,
+    message_id: Option<Uuid>,
+    message_seq: Option<i32>,
+    message_author_id: Option<Uuid>,
+    message_author_kind: Option<String>,
+    message_body: Option<String>,
+    message_visibility: Option<String>,
+    message_create_time: Option<OffsetDateTime>,
+    model: Option<String>,
+    input: Option<i64>,
+    cached: Option<i64>,
+    output: Option<i64>,
+    reasoning: Option<i64>,
+}
+
+impl TryFrom<ReplyRow> for Reply {
+    type Error = Error;
+
+    fn try_from(row: ReplyRow) -> Result<Self> {
+        let message = match (
+            row.message_id,
+            row.message_seq,
+            row.message_author_kind,
+            row.message_body,
+        ) {
+            (Some(id), Some(seq), Some(kind), Some(body)) => Some(Message {
+                id,
+                ticket_id: row.ticket_id,
+                seq,
+                author_id: row.message_author_id,
+                author_kind: word(&kind)?,
+                body,
+                visibility: word(row.message_visibility.as_deref().unwrap_or_default())?,
+                create_time: row.message_create_time.unwrap_or(row.create_time),
+                reply_id: Some(row.id),
+            }),
+            _ => None,
+        };
+        Ok(Reply {
+            id: row.id,
+            ticket_id: row.ticket_id,
+            requested_by: row.requested_by,
+            mode: word(&row.mode)?,
+            state: word(&row.state)?,
+            attempt: row.attempt,
+            answers_message_id: row.answers_message_id,
+            text: row.text,
+            failure: row.failure_reason.as_deref().map(word).transpose()?,
+            message,
+            usage: usage(row.model, row.input, row.cached, row.output, row.reasoning),
+            create_time: row.create_time,
+            end_time: row.end_time,
+        })
+    }
+}
+
 /// A reply. Drafts are staff's: to others they do not exist.
 pub(super) async fn get(pool: &PgPool, sees_only: Option<Uuid>, reply_id: Uuid) -> Result<Reply> {
-    let row = sqlx::query!(
+    sqlx::query_as!(
+        ReplyRow,
         r#"SELECT r.id, r.ticket_id, r.requested_by, r.mode, r.state, r.attempt, r.text, r.failure_reason, r.create_time,
                   r.end_time,
                   (SELECT id FROM messages WHERE ticket_id = r.ticket_id AND seq = r.answers_seq) AS answers_message_id,
@@ -271,50 +529,44 @@ pub(super) async fn get(pool: &PgPool, sees_only: Option<Uuid>, reply_id: Uuid) 
     )
     .fetch_optional(pool)
     .await?
-    .ok_or(Error::ReplyNotFound)?;
-    let message = match (
-        row.message_id,
-        row.message_seq,
-        row.message_author_kind,
-        row.message_body,
-    ) {
-        (Some(id), Some(seq), Some(kind), Some(body)) => Some(Message {
-            id,
-            ticket_id: row.ticket_id,
-            seq,
-            author_id: row.message_author_id,
-            author_kind: word(&kind)?,
-            body,
-            visibility: word(row.message_visibility.as_deref().unwrap_or_default())?,
-            create_time: row.message_create_time.unwrap_or(row.create_time),
-            reply_id: Some(row.id),
-        }),
-        _ => None,
-    };
-    Ok(Reply {
-        id: row.id,
-        ticket_id: row.ticket_id,
-        requested_by: row.requested_by,
-        mode: word(&row.mode)?,
-        state: word(&row.state)?,
-        attempt: row.attempt,
-        answers_message_id: row.answers_message_id,
-        text: row.text,
-        failure: row.failure_reason.as_deref().map(word).transpose()?,
-        message,
-        usage: usage(row.model, row.input, row.cached, row.output, row.reasoning),
-        create_time: row.create_time,
-        end_time: row.end_time,
-    })
+    .ok_or(Error::ReplyNotFound)?
+    .try_into()
 }
 
-/// Closes the runs whose process died: their lease is over, and they ended in no other way.
-pub(crate) async fn close_abandoned(pool: &PgPool) -> Result<u64> {
-    let closed = sqlx::query!(
-        "UPDATE replies SET state = 'FAILED', failure_reason = 'ABANDONED', end_time = now()
-         WHERE state = 'RUNNING' AND lease_until < now()"
+/// The replies of a ticket that the caller may see, newest first, from the one before `before`.
+pub(super) async fn list(
+    pool: &PgPool,
+    sees_only: Option<Uuid>,
+    ticket_id: Uuid,
+    before: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Reply>> {
+    let rows = sqlx::query_as!(
+        ReplyRow,
+        r#"SELECT r.id, r.ticket_id, r.requested_by, r.mode, r.state, r.attempt, r.text, r.failure_reason, r.create_time,
+                  r.end_time,
+                  (SELECT id FROM messages WHERE ticket_id = r.ticket_id AND seq = r.answers_seq) AS answers_message_id,
+                  m.id AS "message_id?", m.seq AS "message_seq?", m.author_id AS message_author_id,
+                  m.author_kind AS "message_author_kind?", m.body AS "message_body?",
+                  m.visibility AS "message_visibility?", m.create_time AS "message_create_time?",
+                  u.model, u.input, u.cached, u.output, u.reasoning
+           FROM replies r
+           JOIN tickets t ON t.id = r.ticket_id
+           LEFT JOIN messages m ON m.reply_id = r.id
+           CROSS JOIN LATERAL (
+               SELECT (array_agg(model ORDER BY attempt DESC, call_no DESC))[1] AS model,
+                      sum(input_tokens)::bigint AS input, sum(cached_input_tokens)::bigint AS cached,
+                      sum(output_tokens)::bigint AS output, sum(reasoning_tokens)::bigint AS reasoning
+               FROM model_calls WHERE reply_id = r.id AND input_tokens IS NOT NULL
+           ) u
+           WHERE r.ticket_id = $1 AND r.id < $3 AND ($2::uuid IS NULL OR (t.requester_id = $2 AND r.mode = 'POST'))
+           ORDER BY r.id DESC LIMIT $4"#,
+        ticket_id,
+        sees_only,
+        before.unwrap_or(Uuid::max()),
+        limit,
     )
-    .execute(pool)
+    .fetch_all(pool)
     .await?;
-    Ok(closed.rows_affected())
+    rows.into_iter().map(Reply::try_from).collect()
 }

@@ -2,7 +2,7 @@
 
 use deskhand_proto::replies::v1 as proto;
 use deskhand_proto::replies::v1::reply_event::{
-    Cancelled, Completed, Delta, Drafted, Event as Told, Failed, Interrupted, Started, Superseded,
+    Cancelled, Completed, Delta, Drafted, Event as Told, Failed, Interrupted, Restarted, Started, Superseded,
 };
 
 use super::reply::{End, Event, Failure, Mode, Reply, State, Usage};
@@ -62,6 +62,7 @@ impl From<Event> for proto::ReplyEvent {
                 offset: i64::try_from(offset).unwrap_or(i64::MAX),
                 text,
             }),
+            Event::Restarted { attempt } => Told::Restarted(Restarted { attempt }),
             Event::Ended(end) => match end {
                 End::Completed { message, usage } => Told::Completed(Completed {
                     message: Some((*message).into()),

@@ -209,6 +209,19 @@ pub(super) async fn list_messages(
     Ok((found.requester_id, messages))
 }
 
+/// Fails where there is no such ticket that may be seen.
+pub(crate) async fn check_seen(pool: &PgPool, sees_only: Option<Uuid>, ticket_id: Uuid) -> Result<()> {
+    sqlx::query_scalar!(
+        "SELECT 1 AS seen FROM tickets WHERE id = $1 AND ($2::uuid IS NULL OR requester_id = $2)",
+        ticket_id,
+        sees_only,
+    )
+    .fetch_optional(pool)
+    .await?
+    .map(drop)
+    .ok_or(Error::TicketNotFound)
+}
+
 /// A ticket that stays as it is until the transaction ends.
 pub(crate) struct Locked {
     pub(crate) id: Uuid,

@@ -11,7 +11,10 @@ use deskhand_proto::accounts::v1::{
     SignUpRequest,
 };
 use deskhand_proto::feed::v1::WatchTicketsRequest;
-use deskhand_proto::replies::v1::{GetReplyRequest, ReplyMode, StreamReplyRequest};
+use deskhand_proto::replies::v1::reply_event::Event;
+use deskhand_proto::replies::v1::{
+    AttachReplyRequest, CancelReplyRequest, GetReplyRequest, ListRepliesRequest, ReplyMode, StreamReplyRequest,
+};
 use deskhand_proto::tickets::v1::{
     AssignTicketRequest, CreateTicketRequest, GetTicketRequest, ListMessagesRequest, ListTicketEventsRequest,
     ListTicketsRequest, MessageVisibility, PostMessageRequest, Ticket, TicketPriority, UpdateTicketRequest,
@@ -65,6 +68,8 @@ struct Forbidden {
 struct Named<'a> {
     ticket: &'a str,
     reply: &'a str,
+    /// One that was cancelled, and can be so again.
+    running: &'a str,
     session: &'a str,
     user: &'a str,
 }
@@ -256,7 +261,31 @@ fn table(named: &Named<'_>) -> BTreeMap<String, Access> {
         .encode_to_vec(),
     );
 
-    for method in ["StreamReply", "ListPrompts", "RenderPrompt", "ListModels"] {
+    let attach = AttachReplyRequest {
+        reply_id: named.reply.into(),
+        ..Default::default()
+    };
+    add(replies, "AttachReply", REPLY, attach.encode_to_vec());
+    let list = ListRepliesRequest {
+        ticket_id: ticket_id(),
+        ..Default::default()
+    };
+    add(replies, "ListReplies", TICKET, list.encode_to_vec());
+    let cancel = CancelReplyRequest {
+        reply_id: named.running.into(),
+        ..Default::default()
+    };
+    add(replies, "CancelReply", REPLY, cancel.encode_to_vec());
+
+    for method in [
+        "StreamReply",
+        "Summarize",
+        "Triage",
+        "Rewrite",
+        "ListPrompts",
+        "RenderPrompt",
+        "ListModels",
+    ] {
         add("assistant.v1.AssistantService", method, Who::Elsewhere, Vec::new());
     }
     table
@@ -343,6 +372,7 @@ struct Scene {
     admin: User,
     ticket_id: String,
     reply_id: String,
+    cancelled_id: String,
     session_id: String,
 }
 
@@ -353,6 +383,18 @@ impl Scene {
         let (agent, admin) = (desk.agent().await, desk.admin().await);
         let ticket_id = desk.ticket(&owner).await;
         let reply_id = desk.ask(&owner, &ticket_id).await.whole().await.reply_id;
+        desk.say(&owner, &ticket_id, "[sim:silent-before-first-token] and?")
+            .await;
+        let mut running = desk.ask(&owner, &ticket_id).await;
+        let Some(Event::Started(started)) = running.next().await else {
+            panic!("it starts");
+        };
+        let cancelled_id = started.reply_id;
+        let cancel = CancelReplyRequest {
+            reply_id: cancelled_id.clone(),
+            ..Default::default()
+        };
+        desk.replies().cancel_reply(owner.asks(cancel)).await.unwrap();
         desk.log_in(&owner.email).await;
         let sessions = desk
             .auth()
@@ -369,6 +411,7 @@ impl Scene {
             admin,
             ticket_id,
             reply_id,
+            cancelled_id,
             session_id,
         }
     }
@@ -377,6 +420,7 @@ impl Scene {
         table(&Named {
             ticket: &self.ticket_id,
             reply: &self.reply_id,
+            running: &self.cancelled_id,
             session: &self.session_id,
             user: &self.other.id,
         })
@@ -392,6 +436,7 @@ async fn every_rpc_has_its_access_cases() {
     let table = table(&Named {
         ticket: "",
         reply: "",
+        running: "",
         session: "",
         user: "",
     });
@@ -446,6 +491,7 @@ async fn what_is_another_s_is_as_if_it_never_existed() {
     let nobody_s = table(&Named {
         ticket: &nowhere,
         reply: &nowhere,
+        running: &nowhere,
         session: &nowhere,
         user: &nowhere,
     });
@@ -487,6 +533,7 @@ async fn what_is_for_some_tells_others_nothing() {
     let nobody_s = table(&Named {
         ticket: &nowhere,
         reply: &nowhere,
+        running: &nowhere,
         session: &nowhere,
         user: &nowhere,
     });

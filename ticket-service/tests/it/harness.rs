@@ -375,7 +375,7 @@ async fn assistant(base_url: &str) -> (SocketAddr, oneshot::Sender<()>) {
 }
 
 /// A stream of a reply.
-pub(crate) struct Listening(Streaming<StreamReplyResponse>);
+pub(crate) struct Listening(pub(crate) Streaming<StreamReplyResponse>);
 
 impl Listening {
     /// The next event; `None` at the stream's end.

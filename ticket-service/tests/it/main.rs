@@ -8,6 +8,7 @@
 
 mod access;
 mod accounts;
+mod attach;
 mod changes;
 mod conflicts;
 mod documentation;
@@ -32,6 +33,7 @@ mod search;
 mod sessions;
 mod smuggling;
 mod statements;
+mod takeover;
 mod throttle;
 mod tickets;
 mod tokens;

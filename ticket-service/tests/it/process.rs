@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use deskhand_proto::accounts::v1::LogInRequest;
 use deskhand_proto::accounts::v1::auth_service_client::AuthServiceClient;
 
-use crate::harness::{PATIENCE, database};
+use crate::harness::{Desk, PATIENCE, database};
 
 pub(crate) struct Program {
     pub(crate) state: tempfile::TempDir,
@@ -76,6 +76,36 @@ impl Server {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         server
+    }
+}
+
+impl Server {
+    /// Another replica of a desk, as a process.
+    pub(crate) async fn replica_of(desk: &Desk) -> Self {
+        let program = Program {
+            state: tempfile::tempdir().unwrap(),
+            database_url: desk.database_url.clone(),
+        };
+        Self::start_with(&program, |command| {
+            command
+                .env("DESKHAND_SECRET_FILE", desk.secret_file())
+                .env("SIGNING_KEYS_DIR", desk.keys_dir())
+                .env("ASSISTANT_URL", format!("http://{}", desk.assistant))
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
+        })
+        .await
+    }
+
+    /// Sends a signal to it.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.0), signal).unwrap();
+    }
+
+    /// A channel to it.
+    pub(crate) async fn channel(&self) -> tonic::transport::Channel {
+        let endpoint = tonic::transport::Channel::from_shared(format!("http://{}", self.1)).unwrap();
+        endpoint.connect().await.unwrap()
     }
 }
 
