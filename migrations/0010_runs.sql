@@ -11,3 +11,10 @@ CREATE TABLE reply_chunks (
 );
 -- A ticket's replies, newest first.
 CREATE INDEX replies_newest ON replies (ticket_id, id DESC);
+
+ALTER TABLE model_calls
+    -- From the provider's books, or by estimate on the safe side, where the provider said nothing.
+    ADD COLUMN usage_source   text   NOT NULL DEFAULT 'REPORTED' CONSTRAINT model_calls_usage_source_known
+        CHECK (usage_source IN ('REPORTED', 'ESTIMATED')),
+    -- Millionths of a US dollar; null where the call's end is not known.
+    ADD COLUMN cost_micro_usd bigint;

@@ -160,6 +160,7 @@ mod tests {
             turns: vec![proto::Turn {
                 author_kind: AuthorKind::Customer.into(),
                 body: "b".to_owned(),
+                internal: false,
             }],
         }
     }
@@ -218,6 +219,7 @@ mod tests {
         let turn = |author_kind: i32, body: &str| proto::Turn {
             author_kind,
             body: body.to_owned(),
+            internal: false,
         };
         let turns = vec![turn(1, "b"), turn(0, ""), turn(-1, "b")];
         assert_eq!(

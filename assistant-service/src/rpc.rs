@@ -4,15 +4,19 @@ use std::pin::Pin;
 
 use deskhand_proto::assistant::v1 as proto;
 use deskhand_proto::assistant::v1::assistant_service_server::AssistantService;
+use deskhand_proto::assistant::v1::stream_reply_response as response;
 use deskhand_proto::tickets::v1::TicketCategory;
 use futures_util::{Stream, StreamExt as _};
+use service_kit::deadline::Deadline;
 use tonic::{Request, Response, Status};
 
 use crate::conversation::{Category, Conversation};
 use crate::error::Error;
-use crate::groq::wire::{Model, Usage};
+use crate::groq::engine::{Ended, Engine, Outcome, Started};
+use crate::groq::wire::Model;
 use crate::prompt::catalog::{Task, Template};
-use crate::tasks::reply::{Ended, Event, Replies};
+use crate::tasks::reply::{Event, Replies};
+use crate::usage::Source;
 
 /// Serves `deskhand.assistant.v1.AssistantService`.
 #[derive(Clone, Debug)]
@@ -35,8 +39,9 @@ impl AssistantService for Rpc {
         &self,
         request: Request<proto::StreamReplyRequest>,
     ) -> Result<Response<Self::StreamReplyStream>, Status> {
+        let deadline = request.extensions().get::<Deadline>().copied();
         let conversation = Conversation::parse(request.into_inner().conversation).map_err(Error::Invalid)?;
-        let events = self.replies.stream(&conversation)?;
+        let events = self.replies.stream(&conversation, deadline)?;
         Ok(Response::new(Box::pin(
             events.map(|event| event.map(stream_response).map_err(Status::from)),
         )))
@@ -81,7 +86,7 @@ impl AssistantService for Rpc {
         Ok(Response::new(proto::RenderPromptResponse {
             prompt_id: prompt.id.to_owned(),
             prompt_version: prompt.version,
-            model: self.replies.model().to_owned(),
+            model: self.replies.engine().model().to_owned(),
             messages: messages.collect(),
             estimated_tokens: 0,
         }))
@@ -94,71 +99,68 @@ impl AssistantService for Rpc {
         let offered = self.replies.models().await?;
         let models = offered
             .into_iter()
-            .map(|offered| model(offered, self.replies.model()))
+            .map(|offered| model(offered, self.replies.engine()))
             .collect();
         Ok(Response::new(proto::ListModelsResponse { models }))
     }
 }
 
 fn stream_response(event: Event) -> proto::StreamReplyResponse {
-    use proto::stream_reply_response as response;
     let event = match event {
         Event::CallStarted {
-            call_no,
-            model,
+            started,
             prompt_id,
             prompt_version,
-        } => response::Event::CallStarted(response::CallStarted {
-            call_no,
-            model,
-            prompt_id: prompt_id.to_owned(),
-            prompt_version,
-            input_tokens_at_most: 0,
-            output_tokens_at_most: 0,
-        }),
+        } => response::Event::CallStarted(call_started(started, prompt_id, prompt_version)),
         Event::Delta(text) => response::Event::Delta(response::Delta { text }),
-        Event::CallEnded(Ended {
-            call_no,
-            completed,
-            usage,
-            upstream_id,
-            time_to_first_text,
-            duration,
-        }) => {
-            let outcome = if completed {
-                proto::CallOutcome::Completed
-            } else {
-                proto::CallOutcome::Failed
-            };
-            response::Event::CallEnded(response::CallEnded {
-                call_no,
-                outcome: outcome.into(),
-                usage: usage.map(token_usage),
-                upstream_id,
-                // The limits of a call make longer ones impossible.
-                time_to_first_token: time_to_first_text.and_then(|time| time.try_into().ok()),
-                duration: duration.try_into().ok(),
-                usage_source: proto::UsageSource::Reported.into(),
-                cost_micro_usd: 0,
-                model: String::new(),
-            })
-        }
+        Event::CallEnded(ended) => response::Event::CallEnded(call_ended(ended)),
         Event::Finished => response::Event::Finished(response::Finished {}),
     };
     proto::StreamReplyResponse { event: Some(event) }
 }
 
-fn token_usage(usage: Usage) -> proto::TokenUsage {
-    let cached = usage.prompt_tokens_details.and_then(|details| details.cached_tokens);
-    let reasoning = usage
-        .completion_tokens_details
-        .and_then(|details| details.reasoning_tokens);
-    proto::TokenUsage {
-        input_tokens: usage.prompt_tokens.into(),
-        cached_input_tokens: cached.unwrap_or_default().into(),
-        output_tokens: usage.completion_tokens.into(),
-        reasoning_tokens: reasoning.unwrap_or_default().into(),
+fn call_started(started: Started, prompt_id: &str, prompt_version: String) -> response::CallStarted {
+    response::CallStarted {
+        call_no: started.call_no,
+        model: started.model.to_string(),
+        prompt_id: prompt_id.to_owned(),
+        prompt_version,
+        input_tokens_at_most: signed(started.input_tokens_at_most),
+        output_tokens_at_most: signed(started.output_tokens_at_most),
     }
+}
+
+fn call_ended(ended: Ended) -> response::CallEnded {
+    let outcome = match ended.outcome {
+        Outcome::Completed => proto::CallOutcome::Completed,
+        Outcome::Failed => proto::CallOutcome::Failed,
+        Outcome::CutShort => proto::CallOutcome::CutShort,
+    };
+    let source = match ended.source {
+        Source::Reported => proto::UsageSource::Reported,
+        Source::Estimated => proto::UsageSource::Estimated,
+    };
+    response::CallEnded {
+        call_no: ended.call_no,
+        outcome: outcome.into(),
+        usage: Some(proto::TokenUsage {
+            input_tokens: signed(ended.usage.input),
+            cached_input_tokens: signed(ended.usage.cached_input),
+            output_tokens: signed(ended.usage.output),
+            reasoning_tokens: signed(ended.usage.reasoning),
+        }),
+        upstream_id: ended.upstream_id,
+        // The limits of a call make longer ones impossible.
+        time_to_first_token: ended.time_to_first_text.and_then(|time| time.try_into().ok()),
+        duration: ended.duration.try_into().ok(),
+        usage_source: source.into(),
+        cost_micro_usd: signed(ended.cost_micro_usd),
+        model: ended.model.to_string(),
+    }
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 fn prompt(template: &Template) -> proto::Prompt {
@@ -180,10 +182,10 @@ fn prompt(template: &Template) -> proto::Prompt {
     }
 }
 
-fn model(offered: Model, in_use: &str) -> proto::Model {
+fn model(offered: Model, engine: &Engine) -> proto::Model {
     proto::Model {
-        in_use: offered.id == in_use,
-        fallback: false,
+        in_use: offered.id == engine.model(),
+        fallback: Some(offered.id.as_str()) == engine.fallback(),
         id: offered.id,
         owned_by: offered.owned_by,
         context_window: offered.context_window.unwrap_or_default().into(),

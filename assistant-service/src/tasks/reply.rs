@@ -1,18 +1,16 @@
 //! Answering a customer.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::events::{Events, Sink, stream};
+use service_kit::deadline::Deadline;
+
+use super::events::{Events, stream};
 use crate::conversation::Conversation;
 use crate::error::Error;
-use crate::groq::call::{Call, Step};
-use crate::groq::client::Client;
-use crate::groq::failure::Failure;
-use crate::groq::models::{Profile, profile};
-use crate::groq::wire::{self, Usage};
+use crate::groq::engine::{Ask, Ended, Engine, Message, Progress, Started};
+use crate::groq::wire;
 use crate::prompt::catalog::Catalog;
-use crate::prompt::{Prompt, Writer};
+use crate::prompt::{Prompt, Writer, context};
 use crate::settings::Settings;
 
 /// What happens while an answer is written. Whatever is not followed by [`Event::Finished`] is no answer.
@@ -20,10 +18,8 @@ use crate::settings::Settings;
 pub enum Event {
     /// A call to the provider is about to be made.
     CallStarted {
-        /// 1 for the first call.
-        call_no: i32,
-        /// The model that is asked.
-        model: String,
+        /// The call.
+        started: Started,
         /// The template's id.
         prompt_id: &'static str,
         /// The template's version.
@@ -37,31 +33,12 @@ pub enum Event {
     Finished,
 }
 
-/// How a call to the provider ended.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Ended {
-    /// As it began.
-    pub call_no: i32,
-    /// Whether the answer came whole.
-    pub completed: bool,
-    /// What it cost, if the provider said so.
-    pub usage: Option<Usage>,
-    /// The provider's name for it; empty if it gave none.
-    pub upstream_id: String,
-    /// From the request's sending to the first piece of the answer.
-    pub time_to_first_text: Option<Duration>,
-    /// From the request's sending to the end.
-    pub duration: Duration,
-}
-
 /// Writes replies. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Replies {
-    groq: Client,
+    engine: Engine,
     writer: Arc<Writer>,
-    model: Arc<str>,
-    profile: Profile,
-    max_completion_tokens: u32,
+    answer_tokens: u32,
 }
 
 impl Replies {
@@ -70,17 +47,13 @@ impl Replies {
     /// # Errors
     /// Where the prompts or the HTTP client cannot be set up.
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
-        let profile = profile(&settings.provider.model);
+        let engine = Engine::new(settings)?;
         let sizes = settings.sizes;
-        let reasoning = if profile.reasons { sizes.reasoning_tokens } else { 0 };
-        let max_completion_tokens = profile.max_output_tokens.min(sizes.answer_tokens + reasoning);
-        let budget = sizes.prompt_tokens.min(profile.context_window - max_completion_tokens);
+        let budget = sizes.prompt_tokens.min(engine.prompt_room(sizes.answer_tokens));
         Ok(Self {
-            groq: Client::new(&settings.provider)?,
+            engine,
             writer: Arc::new(Writer::new(budget)?),
-            model: settings.provider.model.as_str().into(),
-            profile,
-            max_completion_tokens,
+            answer_tokens: sizes.answer_tokens,
         })
     }
 
@@ -89,9 +62,9 @@ impl Replies {
         self.writer.catalog()
     }
 
-    /// The model that is asked.
-    pub fn model(&self) -> &str {
-        &self.model
+    /// Whom it asks.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     /// What the provider offers now, by id.
@@ -99,7 +72,7 @@ impl Replies {
     /// # Errors
     /// Where the provider cannot be asked.
     pub async fn models(&self) -> Result<Vec<wire::Model>, Error> {
-        Ok(self.groq.models().await?)
+        Ok(self.engine.models().await?)
     }
 
     /// Exactly what [`Self::stream`] sends.
@@ -110,88 +83,60 @@ impl Replies {
         Ok(self.writer.reply(conversation)?)
     }
 
-    /// Answers `conversation`. Nothing happens until the stream is polled; dropping it cuts the provider off.
+    /// Answers `conversation` before `deadline`. Nothing happens until the stream is polled; dropping it cuts the provider
+    /// off.
     ///
     /// # Errors
     /// Where the prompt cannot be written. Failures of the provider end the stream.
-    pub fn stream(&self, conversation: &Conversation) -> Result<Events<Event, Error>, Error> {
+    pub fn stream(
+        &self,
+        conversation: &Conversation,
+        deadline: Option<Deadline>,
+    ) -> Result<Events<Event, Error>, Error> {
         let prompt = self.prompt(conversation)?;
         let replies = self.clone();
-        Ok(stream(|sink| async move { replies.write(&prompt, &sink).await }))
+        Ok(stream(|sink| async move {
+            let ask = replies.ask(&prompt, deadline);
+            let (sink, prompt) = (&sink, &prompt);
+            let told = replies.engine.stream(&ask, |progress| {
+                let event = event(progress, prompt);
+                async move {
+                    if let Some(event) = event {
+                        sink.send(event).await;
+                    }
+                }
+            });
+            told.await?;
+            sink.send(Event::Finished).await;
+            Ok(())
+        }))
     }
 
-    async fn write(&self, prompt: &Prompt, sink: &Sink<Event>) -> Result<(), Error> {
-        let call_no = 1;
-        sink.send(Event::CallStarted {
-            call_no,
-            model: self.model.to_string(),
+    fn ask(&self, prompt: &Prompt, deadline: Option<Deadline>) -> Ask {
+        let messages = prompt.messages.iter().map(|message| Message {
+            role: message.role.name(),
+            content: message.content.clone(),
+        });
+        Ask {
+            messages: messages.collect(),
+            answer_tokens: self.answer_tokens,
+            estimated_prompt_tokens: u32::try_from(context::tokens(&prompt.messages)).unwrap_or(u32::MAX),
+            deadline,
+            ..Ask::default()
+        }
+    }
+}
+
+fn event(progress: Progress, prompt: &Prompt) -> Option<Event> {
+    Some(match progress {
+        Progress::CallStarted(started) => Event::CallStarted {
+            started,
             prompt_id: prompt.id,
             prompt_version: prompt.version.clone(),
-        })
-        .await;
-        let mut call = self.groq.call(&self.request(prompt));
-        let result = relay(&mut call, sink).await;
-        let ended = ended(call_no, &call, result.is_ok());
-        self.log(prompt, &ended);
-        sink.send(Event::CallEnded(ended)).await;
-        result?;
-        sink.send(Event::Finished).await;
-        call.settle().await;
-        Ok(())
-    }
-
-    /// A call's one line; why it failed is logged where the caller is told.
-    fn log(&self, prompt: &Prompt, ended: &Ended) {
-        tracing::info!(
-            model = %self.model,
-            prompt = prompt.id,
-            version = prompt.version,
-            upstream_id = ended.upstream_id,
-            completed = ended.completed,
-            first_text_ms = ended.time_to_first_text.map(|time| time.as_millis()),
-            ms = ended.duration.as_millis(),
-            input_tokens = ended.usage.map(|usage| usage.prompt_tokens),
-            output_tokens = ended.usage.map(|usage| usage.completion_tokens),
-            "call to the provider ended"
-        );
-    }
-
-    fn request<'a>(&'a self, prompt: &'a Prompt) -> wire::ChatRequest<'a> {
-        let messages = prompt.messages.iter();
-        wire::ChatRequest {
-            model: &self.model,
-            messages: messages
-                .map(|message| wire::Message {
-                    role: message.role.name(),
-                    content: &message.content,
-                })
-                .collect(),
-            max_completion_tokens: self.max_completion_tokens,
-            reasoning_effort: self.profile.reasoning_effort,
-            stream: true,
-            stream_options: wire::StreamOptions { include_usage: true },
-        }
-    }
-}
-
-/// Hands on what the model writes, as it comes.
-async fn relay(call: &mut Call, sink: &Sink<Event>) -> Result<(), Failure> {
-    loop {
-        match call.next().await? {
-            Step::Text(text) => sink.send(Event::Delta(text)).await,
-            Step::Alive => {}
-            Step::Whole => return Ok(()),
-        }
-    }
-}
-
-fn ended(call_no: i32, call: &Call, completed: bool) -> Ended {
-    Ended {
-        call_no,
-        completed,
-        usage: call.usage(),
-        upstream_id: call.upstream_id().unwrap_or_default().to_owned(),
-        time_to_first_text: call.time_to_first_text(),
-        duration: call.elapsed(),
-    }
+        },
+        Progress::Text(text) => Event::Delta(text),
+        Progress::CallEnded(ended) => Event::CallEnded(ended),
+        // No tool is offered.
+        Progress::ToolCall { .. } => return None,
+    })
 }

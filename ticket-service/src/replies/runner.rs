@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use deskhand_proto::assistant::v1::stream_reply_response::{CallEnded, CallStarted, Event};
-use deskhand_proto::assistant::v1::{CallOutcome, StreamReplyResponse};
+use deskhand_proto::assistant::v1::{CallOutcome, StreamReplyResponse, TokenUsage, UsageSource};
 use sqlx::PgPool;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -164,6 +164,25 @@ async fn keep(pool: &PgPool, run: &Run, outcome: Outcome, text: String, calls: &
 }
 
 impl Call {
+    /// What it took: at most, where its end is not known.
+    pub(super) fn usage(&self) -> TokenUsage {
+        let at_most = || TokenUsage {
+            input_tokens: self.started.input_tokens_at_most,
+            output_tokens: self.started.output_tokens_at_most,
+            ..TokenUsage::default()
+        };
+        self.ended
+            .as_ref()
+            .and_then(|ended| ended.usage)
+            .unwrap_or_else(at_most)
+    }
+
+    /// Whether the provider said what it took.
+    pub(super) fn is_reported(&self) -> bool {
+        let source = self.ended.as_ref().map(CallEnded::usage_source);
+        source == Some(UsageSource::Reported)
+    }
+
     /// What the ledger calls its end.
     pub(super) fn outcome(&self) -> &'static str {
         match self.ended.as_ref().map(CallEnded::outcome) {

@@ -375,14 +375,15 @@ async fn end_in_tx(
 async fn record_calls_in_tx(tx: &mut PgConnection, run: &Run, calls: &[Call]) -> Result<()> {
     for call in calls {
         let ended = call.ended.as_ref();
-        let usage = ended.and_then(|ended| ended.usage);
+        let usage = call.usage();
         let milliseconds = |duration: Option<prost_types::Duration>| {
             duration.and_then(|d| i32::try_from(d.seconds * 1000 + i64::from(d.nanos / 1_000_000)).ok())
         };
         sqlx::query!(
             "INSERT INTO model_calls (reply_id, attempt, call_no, model, prompt_id, prompt_version, outcome, input_tokens,
-                 cached_input_tokens, output_tokens, reasoning_tokens, upstream_id, time_to_first_token_ms, duration_ms)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                 cached_input_tokens, output_tokens, reasoning_tokens, upstream_id, time_to_first_token_ms, duration_ms,
+                 usage_source, cost_micro_usd)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
              ON CONFLICT DO NOTHING",
             run.reply_id,
             run.attempt,
@@ -391,13 +392,15 @@ async fn record_calls_in_tx(tx: &mut PgConnection, run: &Run, calls: &[Call]) ->
             call.started.prompt_id,
             call.started.prompt_version,
             call.outcome(),
-            usage.map(|usage| usage.input_tokens),
-            usage.map(|usage| usage.cached_input_tokens),
-            usage.map(|usage| usage.output_tokens),
-            usage.map(|usage| usage.reasoning_tokens),
+            usage.input_tokens,
+            usage.cached_input_tokens,
+            usage.output_tokens,
+            usage.reasoning_tokens,
             ended.map(|ended| ended.upstream_id.as_str()).filter(|id| !id.is_empty()),
             milliseconds(ended.and_then(|ended| ended.time_to_first_token)),
             milliseconds(ended.and_then(|ended| ended.duration)),
+            if call.is_reported() { "REPORTED" } else { "ESTIMATED" },
+            ended.map(|ended| ended.cost_micro_usd),
         )
         .execute(&mut *tx)
         .await?;
@@ -411,7 +414,7 @@ async fn usage_in_tx(tx: &mut PgConnection, reply_id: Uuid) -> Result<Option<Usa
         r#"SELECT (array_agg(model ORDER BY attempt DESC, call_no DESC))[1] AS model,
                   sum(input_tokens)::bigint AS input, sum(cached_input_tokens)::bigint AS cached,
                   sum(output_tokens)::bigint AS output, sum(reasoning_tokens)::bigint AS reasoning
-           FROM model_calls WHERE reply_id = $1 AND input_tokens IS NOT NULL"#,
+           FROM model_calls WHERE reply_id = $1 AND usage_source = 'REPORTED' AND input_tokens > 0"#,
         reply_id
     )
     .fetch_one(tx)
@@ -521,7 +524,7 @@ pub(super) async fn get(pool: &PgPool, sees_only: Option<Uuid>, reply_id: Uuid) 
                SELECT (array_agg(model ORDER BY attempt DESC, call_no DESC))[1] AS model,
                       sum(input_tokens)::bigint AS input, sum(cached_input_tokens)::bigint AS cached,
                       sum(output_tokens)::bigint AS output, sum(reasoning_tokens)::bigint AS reasoning
-               FROM model_calls WHERE reply_id = r.id AND input_tokens IS NOT NULL
+               FROM model_calls WHERE reply_id = r.id AND usage_source = 'REPORTED' AND input_tokens > 0
            ) u
            WHERE r.id = $1 AND ($2::uuid IS NULL OR (t.requester_id = $2 AND r.mode = 'POST'))"#,
         reply_id,
@@ -557,7 +560,7 @@ pub(super) async fn list(
                SELECT (array_agg(model ORDER BY attempt DESC, call_no DESC))[1] AS model,
                       sum(input_tokens)::bigint AS input, sum(cached_input_tokens)::bigint AS cached,
                       sum(output_tokens)::bigint AS output, sum(reasoning_tokens)::bigint AS reasoning
-               FROM model_calls WHERE reply_id = r.id AND input_tokens IS NOT NULL
+               FROM model_calls WHERE reply_id = r.id AND usage_source = 'REPORTED' AND input_tokens > 0
            ) u
            WHERE r.ticket_id = $1 AND r.id < $3 AND ($2::uuid IS NULL OR (t.requester_id = $2 AND r.mode = 'POST'))
            ORDER BY r.id DESC LIMIT $4"#,
