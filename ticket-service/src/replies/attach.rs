@@ -218,7 +218,7 @@ mod tests {
         let runs = Runs::default();
         let id = Uuid::now_v7();
         let (first, second) = (runs.enter(id, 1), runs.enter(id, 2));
-        first.end(End::Interrupted { reason: "LEASE_LOST" });
+        drop(first);
         assert_eq!(runs.live(id).unwrap().attempt, 2);
         second.end(End::Superseded);
         assert!(runs.live(id).is_none());

@@ -138,9 +138,9 @@ impl Follow {
                 self.tell(text);
                 self.live = Some(live);
             }
-            // The stream's end, where it is only this process's, is not the reply's: look what became of it.
-            Heard::End(End::Interrupted { .. }) | Heard::Lost => {}
             Heard::End(end) => self.end(end),
+            // It goes on elsewhere: look there.
+            Heard::Lost => {}
         }
     }
 

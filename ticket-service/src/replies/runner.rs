@@ -51,9 +51,15 @@ pub(super) async fn run(
     };
     let end = match outcome {
         Some(outcome) => keep(&pool, &run, outcome, running.text(), &calls).await,
-        None => hand_on(&pool, &run, &calls).await,
+        None => {
+            hand_on(&pool, &run, &calls).await;
+            None
+        }
     };
-    running.end(end);
+    // Without an end of its own the run is dropped, and who listens is led to where it goes on.
+    if let Some(end) = end {
+        running.end(end);
+    }
 }
 
 /// Keeps the text as it comes, and the lease; returns when the run is this process's no more.
@@ -92,13 +98,10 @@ async fn stay_alive(pool: &PgPool, run: &Run, running: &Running) {
 }
 
 /// Leaves the run to another replica, or to this one's next start.
-async fn hand_on(pool: &PgPool, run: &Run, calls: &[Call]) -> End {
+async fn hand_on(pool: &PgPool, run: &Run, calls: &[Call]) {
     if let Err(error) = store::release(pool, run, calls).await {
         // It is found all the same, once its lease is over.
         tracing::warn!(error = &error as &dyn std::error::Error, reply_id = %run.reply_id, "a run could not be handed on");
-    }
-    End::Interrupted {
-        reason: "SERVER_STOPPING",
     }
 }
 
@@ -143,8 +146,8 @@ async fn answer(
     }
 }
 
-/// Keeps the end. Where the database stays away, nothing is claimed: the run is closed by whoever finds it.
-async fn keep(pool: &PgPool, run: &Run, outcome: Outcome, text: String, calls: &[Call]) -> End {
+/// Keeps the end. Where the database stays away, nothing is claimed: the run is taken over by whoever finds it.
+async fn keep(pool: &PgPool, run: &Run, outcome: Outcome, text: String, calls: &[Call]) -> Option<End> {
     for tried in 1..=TRIES {
         match store::close(pool, run, outcome, &text, calls).await {
             Ok(end) => return end,
@@ -158,9 +161,7 @@ async fn keep(pool: &PgPool, run: &Run, outcome: Outcome, text: String, calls: &
             }
         }
     }
-    End::Interrupted {
-        reason: "STORAGE_UNAVAILABLE",
-    }
+    None
 }
 
 impl Call {

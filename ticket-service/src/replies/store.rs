@@ -293,8 +293,15 @@ pub(super) enum Outcome {
     Stopped,
 }
 
-/// Keeps a run's end, its message and its calls in one transaction, where the run is still this process's.
-pub(super) async fn close(pool: &PgPool, run: &Run, outcome: Outcome, text: &str, calls: &[Call]) -> Result<End> {
+/// Keeps a run's end, its message and its calls in one transaction, where the run is still this process's; `None` where it goes
+/// on elsewhere.
+pub(super) async fn close(
+    pool: &PgPool,
+    run: &Run,
+    outcome: Outcome,
+    text: &str,
+    calls: &[Call],
+) -> Result<Option<End>> {
     retrying(|| async {
         let mut tx = pool.begin().await?;
         let end = close_in_tx(&mut tx, run, outcome, text, calls).await?;
@@ -304,7 +311,13 @@ pub(super) async fn close(pool: &PgPool, run: &Run, outcome: Outcome, text: &str
     .await
 }
 
-async fn close_in_tx(tx: &mut PgConnection, run: &Run, outcome: Outcome, text: &str, calls: &[Call]) -> Result<End> {
+async fn close_in_tx(
+    tx: &mut PgConnection,
+    run: &Run,
+    outcome: Outcome,
+    text: &str,
+    calls: &[Call],
+) -> Result<Option<End>> {
     let ticket = tickets::lock_in_tx(tx, None, run.ticket_id).await?;
     record_calls_in_tx(tx, run, calls).await?;
     let usage = usage_in_tx(tx, run.reply_id).await?;
@@ -316,13 +329,13 @@ async fn close_in_tx(tx: &mut PgConnection, run: &Run, outcome: Outcome, text: &
     };
     if !end_in_tx(tx, run, state, text, failure).await? {
         return Ok(match state_in_tx(tx, run.reply_id).await? {
-            State::Cancelled => End::Cancelled,
-            State::Superseded => End::Superseded,
-            // It was given up, and what became of it since is not this run's to tell.
-            _ => End::Interrupted { reason: "LEASE_LOST" },
+            State::Cancelled => Some(End::Cancelled),
+            State::Superseded => Some(End::Superseded),
+            // It was taken over, and what became of it since is not this run's to tell.
+            _ => None,
         });
     }
-    Ok(match (state, failure) {
+    Ok(Some(match (state, failure) {
         (State::Completed, _) => {
             let post = Post {
                 author_id: None,
@@ -340,7 +353,7 @@ async fn close_in_tx(tx: &mut PgConnection, run: &Run, outcome: Outcome, text: &
             partial_text: text.to_owned(),
         },
         _ => End::Superseded,
-    })
+    }))
 }
 
 /// Ends a run where it is still this process's; else false.

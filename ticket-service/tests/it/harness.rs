@@ -119,6 +119,12 @@ impl Desk {
         Self::with(&[]).await
     }
 
+    /// With an assistant that makes one call for each answer, whatever comes of it.
+    pub(crate) async fn asking_once() -> Self {
+        let once = ["--groq-retries", "0", "--groq-fallback-model", ""];
+        Self::with_all(database().await, &[], &once).await
+    }
+
     /// With further flags of ticket-service.
     pub(crate) async fn with(flags: &[&str]) -> Self {
         Self::on(database().await, flags).await
@@ -126,8 +132,12 @@ impl Desk {
 
     /// On a migrated database.
     pub(crate) async fn on(database_url: String, flags: &[&str]) -> Self {
+        Self::with_all(database_url, flags, &[]).await
+    }
+
+    async fn with_all(database_url: String, flags: &[&str], assistant_flags: &[&str]) -> Self {
         let sim = groq_sim::start(groq_sim::Settings::instant()).await.unwrap();
-        let (assistant, stop_assistant) = assistant(&sim.base_url()).await;
+        let (assistant, stop_assistant) = assistant(&sim.base_url(), assistant_flags).await;
         let state = Arc::new(tempfile::tempdir().unwrap());
         let channel = Channel::from_static("http://127.0.0.1:1").connect_lazy();
         let mut desk = Self {
@@ -356,7 +366,7 @@ impl Desk {
 }
 
 /// A real assistant-service that asks the provider at `base_url`.
-async fn assistant(base_url: &str) -> (SocketAddr, oneshot::Sender<()>) {
+async fn assistant(base_url: &str, further: &[&str]) -> (SocketAddr, oneshot::Sender<()>) {
     let flags = [
         "assistant-service",
         "--groq-base-url",
@@ -364,7 +374,7 @@ async fn assistant(base_url: &str) -> (SocketAddr, oneshot::Sender<()>) {
         "--groq-api-key",
         "gsk_test",
     ];
-    let cli = Cli::try_parse_from(flags).unwrap();
+    let cli = Cli::try_parse_from([&flags, further].concat()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();

@@ -193,7 +193,7 @@ async fn a_hundred_askers_with_one_request_id_hear_one_reply() {
 
 #[tokio::test]
 async fn a_repeat_of_a_request_whose_reply_failed_asks_anew() {
-    let desk = Desk::open().await;
+    let desk = Desk::asking_once().await;
     let user = desk.customer().await;
     let ticket_id = desk.ticket(&user).await;
     let request = || StreamReplyRequest {

@@ -217,8 +217,6 @@ async fn a_newer_message_or_a_person_s_answer_keeps_a_whole_reply_from_being_pos
 
 #[tokio::test]
 async fn every_failure_of_the_provider_is_typed_and_posts_nothing() {
-    let desk = Desk::open().await;
-    let user = desk.customer().await;
     let cases = [
         ("status code=500", FailureReason::UpstreamUnavailable),
         ("status code=503", FailureReason::UpstreamUnavailable),
@@ -239,6 +237,9 @@ async fn every_failure_of_the_provider_is_typed_and_posts_nothing() {
         ("not-json", FailureReason::UpstreamProtocol),
     ];
     for (scenario, reason) in cases {
+        // What the assistant learns of the provider from one failure must not colour the next.
+        let desk = Desk::asking_once().await;
+        let user = desk.customer().await;
         let ticket_id = desk.ticket(&user).await;
         desk.sim.control().next(1, scenario.parse().unwrap());
         let whole = desk.ask(&user, &ticket_id).await.whole().await;
@@ -251,11 +252,32 @@ async fn every_failure_of_the_provider_is_typed_and_posts_nothing() {
         assert_eq!(reply.state(), ReplyState::Failed, "{scenario}");
         assert_eq!(reply.failure.as_ref(), Some(failed), "{scenario}");
         assert_eq!(reply.message, None);
+        assert_eq!(desk.count(POSTED).await, 0);
+        assert_eq!(desk.count("SELECT count(*) FROM model_calls").await, 1);
     }
-    assert_eq!(desk.count(POSTED).await, 0);
+}
+
+#[tokio::test]
+async fn a_failure_that_passes_is_not_the_customer_s_to_see() {
+    let desk = Desk::open().await;
+    let user = desk.customer().await;
+    let ticket_id = desk.ticket(&user).await;
+    desk.sim.control().next(1, "status code=503".parse().unwrap());
+    let whole = desk.ask(&user, &ticket_id).await.whole().await;
+    completed(&whole);
+    assert_eq!(desk.count(POSTED).await, 1);
+    let ledger =
+        "SELECT count(*) FROM model_calls WHERE outcome = CASE call_no WHEN 1 THEN 'FAILED' ELSE 'COMPLETED' END";
+    assert_eq!(desk.count(ledger).await, 2);
     assert_eq!(
-        desk.count("SELECT count(*) FROM model_calls").await,
-        i64::try_from(cases.len()).unwrap()
+        desk.count("SELECT cost_micro_usd FROM model_calls WHERE call_no = 1")
+            .await,
+        0
+    );
+    assert!(
+        desk.count("SELECT cost_micro_usd FROM model_calls WHERE call_no = 2")
+            .await
+            > 0
     );
 }
 
