@@ -18,3 +18,15 @@ ALTER TABLE model_calls
         CHECK (usage_source IN ('REPORTED', 'ESTIMATED')),
     -- Millionths of a US dollar; null where the call's end is not known.
     ADD COLUMN cost_micro_usd bigint;
+
+-- The assistant may leave a ticket to a person, and says why.
+ALTER TABLE replies
+    ADD COLUMN hand_off_why text,
+    DROP CONSTRAINT replies_state_known,
+    ADD CONSTRAINT replies_state_known
+        CHECK (state IN ('RUNNING', 'COMPLETED', 'DRAFTED', 'FAILED', 'SUPERSEDED', 'CANCELLED', 'HANDED_OFF')),
+    ADD CONSTRAINT replies_hand_off CHECK ((state = 'HANDED_OFF') = (hand_off_why IS NOT NULL));
+ALTER TABLE ticket_events
+    DROP CONSTRAINT ticket_events_kind_known,
+    ADD CONSTRAINT ticket_events_kind_known
+        CHECK (kind IN ('CREATED', 'UPDATED', 'ASSIGNED', 'MESSAGE_POSTED', 'HANDED_OFF'));

@@ -13,6 +13,7 @@ pub(crate) enum Kind {
     Updated,
     Assigned,
     MessagePosted,
+    HandedOff,
 }
 
 /// Who did it.

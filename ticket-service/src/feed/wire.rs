@@ -14,6 +14,7 @@ impl From<Event> for proto::TicketEvent {
             Kind::Updated => proto::TicketEventKind::Updated,
             Kind::Assigned => proto::TicketEventKind::Assigned,
             Kind::MessagePosted => proto::TicketEventKind::MessagePosted,
+            Kind::HandedOff => proto::TicketEventKind::HandedOff,
         };
         let actor_kind = match event.actor {
             Actor::Customer(_) => proto::ActorKind::Customer,

@@ -26,6 +26,7 @@ pub(crate) enum State {
     Failed,
     Superseded,
     Cancelled,
+    HandedOff,
 }
 
 /// Why a reply failed. docs/errors.md says of each what the caller should do.
@@ -90,6 +91,8 @@ pub(crate) enum End {
     Superseded,
     /// A person stopped it.
     Cancelled,
+    /// The assistant left the ticket to a person.
+    HandedOff { why: String },
     /// The stream ends, the reply does not.
     Interrupted { reason: &'static str },
 }
@@ -121,6 +124,8 @@ pub(crate) struct Reply {
     /// A draft, or what came before a failure.
     pub(crate) text: Option<String>,
     pub(crate) failure: Option<Failure>,
+    /// Why the assistant left the ticket to a person.
+    pub(crate) hand_off_why: Option<String>,
     pub(crate) message: Option<Message>,
     pub(crate) usage: Option<Usage>,
     pub(crate) create_time: OffsetDateTime,
@@ -156,6 +161,10 @@ impl Reply {
             }
             State::Superseded => (text, End::Superseded),
             State::Cancelled => (text, End::Cancelled),
+            State::HandedOff => {
+                let why = self.hand_off_why.unwrap_or_default();
+                (text, End::HandedOff { why })
+            }
         })
     }
 }

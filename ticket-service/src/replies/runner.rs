@@ -121,6 +121,7 @@ async fn answer(
         Ok(stream) => stream,
         Err(status) => return failed(status),
     };
+    let mut hand_off = None;
     loop {
         let event = match stream.message().await {
             Ok(Some(StreamReplyResponse { event })) => event,
@@ -137,9 +138,8 @@ async fn answer(
                     call.ended = Some(ended);
                 }
             }
-            // TODO of the next commits: what a hand-off does to a ticket.
-            Some(Event::HandOff(_)) => return Outcome::Failed(Failure::EmptyAnswer),
-            Some(Event::Finished(_)) => return Outcome::Whole,
+            Some(Event::HandOff(told)) => hand_off = Some(told.why),
+            Some(Event::Finished(_)) => return hand_off.map_or(Outcome::Whole, Outcome::HandedOff),
             // Something newer than this program; nothing that it must know.
             None => {}
         }
@@ -149,7 +149,7 @@ async fn answer(
 /// Keeps the end. Where the database stays away, nothing is claimed: the run is taken over by whoever finds it.
 async fn keep(pool: &PgPool, run: &Run, outcome: Outcome, text: String, calls: &[Call]) -> Option<End> {
     for tried in 1..=TRIES {
-        match store::close(pool, run, outcome, &text, calls).await {
+        match store::close(pool, run, &outcome, &text, calls).await {
             Ok(end) => return end,
             Err(error @ Error::DatabaseUnavailable(_)) if tried < TRIES => {
                 tracing::warn!(tried, error = &error as &dyn std::error::Error, reply_id = %run.reply_id, "cannot keep a reply yet");

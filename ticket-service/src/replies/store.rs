@@ -283,12 +283,14 @@ pub(super) async fn ticket_of(pool: &PgPool, sees_only: Option<Uuid>, reply_id: 
 }
 
 /// How a run ended, before anything is kept.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Outcome {
     /// The answer is whole.
     Whole,
     /// It is not.
     Failed(Failure),
+    /// The assistant wants a person to answer, and why.
+    HandedOff(String),
     /// Someone ended it: the row says how.
     Stopped,
 }
@@ -298,7 +300,7 @@ pub(super) enum Outcome {
 pub(super) async fn close(
     pool: &PgPool,
     run: &Run,
-    outcome: Outcome,
+    outcome: &Outcome,
     text: &str,
     calls: &[Call],
 ) -> Result<Option<End>> {
@@ -314,20 +316,23 @@ pub(super) async fn close(
 async fn close_in_tx(
     tx: &mut PgConnection,
     run: &Run,
-    outcome: Outcome,
+    outcome: &Outcome,
     text: &str,
     calls: &[Call],
 ) -> Result<Option<End>> {
     let ticket = tickets::lock_in_tx(tx, None, run.ticket_id).await?;
     record_calls_in_tx(tx, run, calls).await?;
     let usage = usage_in_tx(tx, run.reply_id).await?;
-    let (state, failure) = match (outcome, run.mode) {
-        (Outcome::Whole, Mode::Draft) => (State::Drafted, None),
-        (Outcome::Whole, Mode::Post) if fence::may_post(run.answers_seq, seen(&ticket)) => (State::Completed, None),
-        (Outcome::Whole, Mode::Post) | (Outcome::Stopped, _) => (State::Superseded, None),
-        (Outcome::Failed(failure), _) => (State::Failed, Some(failure)),
+    let may_post = run.mode == Mode::Draft || fence::may_post(run.answers_seq, seen(&ticket));
+    let (state, failure, why) = match (outcome, run.mode) {
+        (Outcome::Failed(failure), _) => (State::Failed, Some(*failure), None),
+        (Outcome::Stopped, _) => (State::Superseded, None, None),
+        _ if !may_post => (State::Superseded, None, None),
+        (Outcome::Whole, Mode::Draft) => (State::Drafted, None, None),
+        (Outcome::Whole, Mode::Post) => (State::Completed, None, None),
+        (Outcome::HandedOff(why), _) => (State::HandedOff, None, Some(why.as_str())),
     };
-    if !end_in_tx(tx, run, state, text, failure).await? {
+    if !end_in_tx(tx, run, state, text, failure, why).await? {
         return Ok(match state_in_tx(tx, run.reply_id).await? {
             State::Cancelled => Some(End::Cancelled),
             State::Superseded => Some(End::Superseded),
@@ -348,6 +353,12 @@ async fn close_in_tx(
             End::Completed { message, usage }
         }
         (State::Drafted, _) => End::Drafted { usage },
+        (State::HandedOff, _) => {
+            tickets::hand_off_in_tx(tx, &ticket, run.reply_id).await?;
+            End::HandedOff {
+                why: why.unwrap_or_default().to_owned(),
+            }
+        }
         (_, Some(reason)) => End::Failed {
             reason,
             partial_text: text.to_owned(),
@@ -363,11 +374,12 @@ async fn end_in_tx(
     state: State,
     text: &str,
     failure: Option<Failure>,
+    why: Option<&str>,
 ) -> Result<bool> {
     // A posted answer's text is its message.
     let text = Some(text).filter(|text| state != State::Completed && !text.is_empty());
     let ended = sqlx::query!(
-        "UPDATE replies SET state = $4, text = $5, failure_reason = $6, end_time = now()
+        "UPDATE replies SET state = $4, text = $5, failure_reason = $6, hand_off_why = $7, end_time = now()
          WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'RUNNING'",
         run.reply_id,
         run.attempt,
@@ -375,6 +387,7 @@ async fn end_in_tx(
         <&str>::from(state),
         text,
         failure.map(<&str>::from),
+        why,
     )
     .execute(&mut *tx)
     .await?;
@@ -461,6 +474,7 @@ struct ReplyRow {
     attempt: i32,
     text: Option<String>,
     failure_reason: Option<String>,
+    hand_off_why: Option<String>,
     create_time: OffsetDateTime,
     end_time: Option<OffsetDateTime>,
     answers_message_id: Option<Uuid>,
@@ -511,6 +525,7 @@ impl TryFrom<ReplyRow> for Reply {
             answers_message_id: row.answers_message_id,
             text: row.text,
             failure: row.failure_reason.as_deref().map(word).transpose()?,
+            hand_off_why: row.hand_off_why,
             message,
             usage: usage(row.model, row.input, row.cached, row.output, row.reasoning),
             create_time: row.create_time,
@@ -523,7 +538,7 @@ impl TryFrom<ReplyRow> for Reply {
 pub(super) async fn get(pool: &PgPool, sees_only: Option<Uuid>, reply_id: Uuid) -> Result<Reply> {
     sqlx::query_as!(
         ReplyRow,
-        r#"SELECT r.id, r.ticket_id, r.requested_by, r.mode, r.state, r.attempt, r.text, r.failure_reason, r.create_time,
+        r#"SELECT r.id, r.ticket_id, r.requested_by, r.mode, r.state, r.attempt, r.text, r.failure_reason, r.hand_off_why, r.create_time,
                   r.end_time,
                   (SELECT id FROM messages WHERE ticket_id = r.ticket_id AND seq = r.answers_seq) AS answers_message_id,
                   m.id AS "message_id?", m.seq AS "message_seq?", m.author_id AS message_author_id,
@@ -559,7 +574,7 @@ pub(super) async fn list(
 ) -> Result<Vec<Reply>> {
     let rows = sqlx::query_as!(
         ReplyRow,
-        r#"SELECT r.id, r.ticket_id, r.requested_by, r.mode, r.state, r.attempt, r.text, r.failure_reason, r.create_time,
+        r#"SELECT r.id, r.ticket_id, r.requested_by, r.mode, r.state, r.attempt, r.text, r.failure_reason, r.hand_off_why, r.create_time,
                   r.end_time,
                   (SELECT id FROM messages WHERE ticket_id = r.ticket_id AND seq = r.answers_seq) AS answers_message_id,
                   m.id AS "message_id?", m.seq AS "message_seq?", m.author_id AS message_author_id,

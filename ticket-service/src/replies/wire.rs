@@ -2,7 +2,7 @@
 
 use deskhand_proto::replies::v1 as proto;
 use deskhand_proto::replies::v1::reply_event::{
-    Cancelled, Completed, Delta, Drafted, Event as Told, Failed, Interrupted, Restarted, Started, Superseded,
+    Cancelled, Completed, Delta, Drafted, Event as Told, Failed, HandedOff, Interrupted, Restarted, Started, Superseded,
 };
 
 use super::reply::{End, Event, Failure, Mode, Reply, State, Usage};
@@ -74,6 +74,7 @@ impl From<Event> for proto::ReplyEvent {
                 End::Failed { reason, partial_text } => Told::Failed(failed(reason, partial_text)),
                 End::Superseded => Told::Superseded(Superseded {}),
                 End::Cancelled => Told::Cancelled(Cancelled {}),
+                End::HandedOff { why } => Told::HandedOff(HandedOff { why }),
                 End::Interrupted { reason } => Told::Interrupted(Interrupted {
                     reason: reason.to_owned(),
                 }),
@@ -92,6 +93,7 @@ impl From<Reply> for proto::Reply {
             State::Failed => proto::ReplyState::Failed,
             State::Superseded => proto::ReplyState::Superseded,
             State::Cancelled => proto::ReplyState::Cancelled,
+            State::HandedOff => proto::ReplyState::HandedOff,
         };
         let mode = match reply.mode {
             Mode::Post => proto::ReplyMode::Post,
@@ -117,6 +119,7 @@ impl From<Reply> for proto::Reply {
             draft_text,
             failure: reply.failure.map(|failure| failed(failure, partial_text)),
             usage: reply.usage.map(Into::into),
+            hand_off_why: reply.hand_off_why.unwrap_or_default(),
         }
     }
 }

@@ -369,6 +369,29 @@ pub(crate) async fn post_in_tx(tx: &mut PgConnection, ticket: &Locked, post: Pos
     row.try_into()
 }
 
+/// Makes a locked ticket a person's, because the assistant asks for one.
+pub(crate) async fn hand_off_in_tx(tx: &mut PgConnection, ticket: &Locked, reply_id: Uuid) -> Result<()> {
+    sqlx::query!(
+        "UPDATE tickets SET handler = 'HUMAN', update_time = now(), version = version + 1 WHERE id = $1",
+        ticket.id
+    )
+    .execute(&mut *tx)
+    .await?;
+    let mut changes = Changes::default();
+    changes.note("handler", ticket.handler.spelled(), Handler::Human.spelled());
+    let event = NewEvent {
+        ticket_id: ticket.id,
+        requester_id: ticket.requester_id,
+        kind: Kind::HandedOff,
+        actor: Actor::Assistant,
+        changes: changes.0,
+        message_id: None,
+        reply_id: Some(reply_id),
+        internal: false,
+    };
+    feed::append_in_tx(tx, &event).await
+}
+
 /// Whose deed a message is.
 fn actor(kind: AuthorKind, id: Option<Uuid>) -> Result<Actor> {
     match (kind, id) {
