@@ -2,7 +2,7 @@
 
 use super::failure::{Failure, Kind};
 use super::sse::Event;
-use super::wire::{Chunk, Fault, Usage};
+use super::wire::{Chunk, Fault, Function, Usage};
 
 /// Gathers a stream's events.
 #[derive(Debug, Default)]
@@ -11,6 +11,8 @@ pub struct Answer {
     pub upstream_id: Option<String>,
     /// What the call cost; the provider says it up to three times, and it counts once.
     pub usage: Option<Usage>,
+    /// Tools that were called.
+    pub tools: Vec<Function>,
     text: String,
     finish: Option<Finish>,
     began: bool,
@@ -23,6 +25,7 @@ enum Finish {
     Stop,
     Length,
     ContentFilter,
+    ToolCalls,
     Unexpected,
 }
 
@@ -64,9 +67,8 @@ impl Answer {
         }
         for choice in chunk.choices.into_iter().flatten().filter(|choice| choice.index == 0) {
             if let Some(delta) = choice.delta {
-                if delta.tool_calls.is_some_and(|calls| !calls.is_empty()) {
-                    return Err(Failure::new(Kind::Protocol("a tool was called, and none was offered")));
-                }
+                self.tools
+                    .extend(delta.tool_calls.into_iter().flatten().map(|call| call.function));
                 let content = delta.content.unwrap_or_default();
                 self.began |= !content.is_empty() || delta.reasoning.is_some_and(|reasoning| !reasoning.is_empty());
                 self.has_words |= !content.trim().is_empty();
@@ -77,6 +79,7 @@ impl Answer {
                     "stop" => Finish::Stop,
                     "length" => Finish::Length,
                     "content_filter" => Finish::ContentFilter,
+                    "tool_calls" if !self.tools.is_empty() => Finish::ToolCalls,
                     _ => Finish::Unexpected,
                 });
             }
@@ -115,6 +118,7 @@ impl Answer {
             Some(Finish::Unexpected) => Kind::Protocol("the model stopped for an unexpected reason"),
             Some(Finish::Length) => Kind::Truncated,
             Some(Finish::ContentFilter) => Kind::ContentFiltered,
+            Some(Finish::ToolCalls) => return Ok(()),
             Some(Finish::Stop) if !self.has_words => Kind::Empty,
             Some(Finish::Stop) => return Ok(()),
         };

@@ -182,6 +182,11 @@ impl Call {
         }
     }
 
+    /// The tools that the model called.
+    pub fn tools(&self) -> &[super::wire::Function] {
+        &self.answer.tools
+    }
+
     /// What the call cost, if the provider has said it.
     pub fn usage(&self) -> Option<Usage> {
         self.answer.usage

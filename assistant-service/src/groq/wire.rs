@@ -20,7 +20,14 @@ pub struct ChatRequest<'a> {
     /// Whether the answer comes in pieces.
     pub stream: bool,
     /// Only with `stream`.
-    pub stream_options: StreamOptions,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream_options: Option<StreamOptions>,
+    /// What the model may call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools: Option<serde_json::Value>,
+    /// What form the answer must have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_format: Option<serde_json::Value>,
 }
 
 /// What a stream tells beside the answer.
@@ -78,8 +85,26 @@ pub struct Delta<'a> {
     /// Text of the model's reasoning, which nobody is shown.
     #[serde(borrow)]
     pub reasoning: Option<Cow<'a, str>>,
-    /// Calls of tools; none is ever offered.
-    pub tool_calls: Option<Vec<serde::de::IgnoredAny>>,
+    /// Calls of tools.
+    pub tool_calls: Option<Vec<ToolCall>>,
+}
+
+/// A call of a tool.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(default)]
+pub struct ToolCall {
+    /// What is called, and with what.
+    pub function: Function,
+}
+
+/// What is called, and with what.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(default)]
+pub struct Function {
+    /// The tool.
+    pub name: String,
+    /// JSON, or so it should be.
+    pub arguments: String,
 }
 
 /// The provider's own part of a chunk.

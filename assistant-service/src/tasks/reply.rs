@@ -1,197 +1,158 @@
-//! Answering a customer.
+//! Answering a customer, or writing the draft of an answer: in pieces, as they come.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use service_kit::deadline::Deadline;
+
+use super::engine::{Ended, Outcome, Progress, Started};
 use super::events::{Events, Sink, stream};
+use super::{Assistant, hand_off};
 use crate::conversation::Conversation;
 use crate::error::Error;
-use crate::groq::call::{Call, Step};
-use crate::groq::client::Client;
-use crate::groq::failure::Failure;
-use crate::groq::models::{Profile, profile};
-use crate::groq::wire::{self, Usage};
-use crate::prompt::catalog::Catalog;
-use crate::prompt::{Prompt, Writer};
-use crate::settings::Settings;
+use crate::groq::failure::{Failure, Kind};
+use crate::prompt::Prompt;
+use crate::prompt::catalog::Task;
 
 /// What happens while an answer is written. Whatever is not followed by [`Event::Finished`] is no answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// A call to the provider is about to be made.
-    CallStarted {
-        /// 1 for the first call.
-        call_no: i32,
-        /// The model that is asked.
-        model: String,
-        /// The template's id.
-        prompt_id: &'static str,
-        /// The template's version.
-        prompt_version: String,
-    },
+    CallStarted(Started),
     /// Some of the answer. Never empty.
     Delta(String),
+    /// The ticket is left to a person, for this reason: what text came is no answer.
+    HandOff(String),
     /// A call to the provider is over.
     CallEnded(Ended),
-    /// The answer is whole.
+    /// The answer is whole, or the ticket handed off.
     Finished,
 }
 
-/// How a call to the provider ended.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Ended {
-    /// As it began.
-    pub call_no: i32,
-    /// Whether the answer came whole.
-    pub completed: bool,
-    /// What it cost, if the provider said so.
-    pub usage: Option<Usage>,
-    /// The provider's name for it; empty if it gave none.
-    pub upstream_id: String,
-    /// From the request's sending to the first piece of the answer.
-    pub time_to_first_text: Option<Duration>,
-    /// From the request's sending to the end.
-    pub duration: Duration,
+/// An answer on its way.
+pub struct Reply {
+    /// What the model was told.
+    pub prompt: Prompt,
+    /// What happens.
+    pub events: Events<Event, Error>,
 }
 
-/// Writes replies. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Replies {
-    groq: Client,
-    writer: Arc<Writer>,
-    model: Arc<str>,
-    profile: Profile,
-    max_completion_tokens: u32,
+/// What one round of asking came to.
+#[derive(Default)]
+struct Round {
+    /// How many calls there were before it.
+    before: i32,
+    /// How many there are now.
+    calls: i32,
+    wrote: bool,
+    /// Why a person is needed.
+    reason: Option<String>,
+    /// What is wrong with the call of a tool.
+    mistake: Option<Mistake>,
 }
 
-impl Replies {
-    /// Writes replies as `settings` say.
-    ///
-    /// # Errors
-    /// Where the prompts or the HTTP client cannot be set up.
-    pub fn new(settings: &Settings) -> anyhow::Result<Self> {
-        let profile = profile(&settings.provider.model);
-        let sizes = settings.sizes;
-        let reasoning = if profile.reasons { sizes.reasoning_tokens } else { 0 };
-        let max_completion_tokens = profile.max_output_tokens.min(sizes.answer_tokens + reasoning);
-        let budget = sizes.prompt_tokens.min(profile.context_window - max_completion_tokens);
-        Ok(Self {
-            groq: Client::new(&settings.provider)?,
-            writer: Arc::new(Writer::new(budget)?),
-            model: settings.provider.model.as_str().into(),
-            profile,
-            max_completion_tokens,
-        })
+struct Mistake {
+    /// What the model called.
+    answer: String,
+    /// For the model.
+    wrong: &'static str,
+}
+
+impl Assistant {
+    /// Answers `conversation`, for the customer ([`Task::Reply`]) or as a draft, before `deadline`. Dropping the stream cuts
+    /// the provider off.
+    pub fn reply(&self, task: Task, conversation: &Conversation, deadline: Option<Deadline>) -> Reply {
+        let prompt = self.prompt(task, conversation);
+        let (assistant, written) = (self.clone(), prompt.clone());
+        let events = stream(|sink| async move { assistant.answer(task, &written, deadline, &sink).await });
+        Reply { prompt, events }
     }
 
-    /// The prompts that there are.
-    pub fn catalog(&self) -> &Catalog {
-        self.writer.catalog()
-    }
-
-    /// The model that is asked.
-    pub fn model(&self) -> &str {
-        &self.model
-    }
-
-    /// What the provider offers now, by id.
-    ///
-    /// # Errors
-    /// Where the provider cannot be asked.
-    pub async fn models(&self) -> Result<Vec<wire::Model>, Error> {
-        Ok(self.groq.models().await?)
-    }
-
-    /// Exactly what [`Self::stream`] sends.
-    ///
-    /// # Errors
-    /// Where the prompt cannot be written.
-    pub fn prompt(&self, conversation: &Conversation) -> Result<Prompt, Error> {
-        Ok(self.writer.reply(conversation)?)
-    }
-
-    /// Answers `conversation`. Nothing happens until the stream is polled; dropping it cuts the provider off.
-    ///
-    /// # Errors
-    /// Where the prompt cannot be written. Failures of the provider end the stream.
-    pub fn stream(&self, conversation: &Conversation) -> Result<Events<Event, Error>, Error> {
-        let prompt = self.prompt(conversation)?;
-        let replies = self.clone();
-        Ok(stream(|sink| async move { replies.write(&prompt, &sink).await }))
-    }
-
-    async fn write(&self, prompt: &Prompt, sink: &Sink<Event>) -> Result<(), Error> {
-        let call_no = 1;
-        sink.send(Event::CallStarted {
-            call_no,
-            model: self.model.to_string(),
-            prompt_id: prompt.id,
-            prompt_version: prompt.version.clone(),
-        })
-        .await;
-        let mut call = self.groq.call(&self.request(prompt));
-        let result = relay(&mut call, sink).await;
-        let ended = ended(call_no, &call, result.is_ok());
-        self.log(prompt, &ended);
-        sink.send(Event::CallEnded(ended)).await;
-        result?;
+    /// Asks, and once more where the model called a tool as it must not, and nothing was written yet.
+    async fn answer(
+        &self,
+        task: Task,
+        prompt: &Prompt,
+        deadline: Option<Deadline>,
+        sink: &Sink<Event>,
+    ) -> Result<(), Error> {
+        let mut round = self.round(task, prompt, deadline, 0, sink).await?;
+        if let (Some(mistake), false) = (&round.mistake, round.wrote) {
+            tracing::info!(
+                wrong = mistake.wrong,
+                "a tool was called as it must not be; asking again"
+            );
+            let again = self.writer.repair(prompt, &mistake.answer, mistake.wrong);
+            round = self.round(task, &again, deadline, round.calls, sink).await?;
+        }
+        if round.mistake.is_some() {
+            return Err(Failure::new(Kind::InvalidOutput).into());
+        }
         sink.send(Event::Finished).await;
-        call.settle().await;
         Ok(())
     }
 
-    /// A call's one line; why it failed is logged where the caller is told.
-    fn log(&self, prompt: &Prompt, ended: &Ended) {
-        tracing::info!(
-            model = %self.model,
-            prompt = prompt.id,
-            version = prompt.version,
-            upstream_id = ended.upstream_id,
-            completed = ended.completed,
-            first_text_ms = ended.time_to_first_text.map(|time| time.as_millis()),
-            ms = ended.duration.as_millis(),
-            input_tokens = ended.usage.map(|usage| usage.prompt_tokens),
-            output_tokens = ended.usage.map(|usage| usage.completion_tokens),
-            "call to the provider ended"
-        );
-    }
-
-    fn request<'a>(&'a self, prompt: &'a Prompt) -> wire::ChatRequest<'a> {
-        let messages = prompt.messages.iter();
-        wire::ChatRequest {
-            model: &self.model,
-            messages: messages
-                .map(|message| wire::Message {
-                    role: message.role.name(),
-                    content: &message.content,
-                })
-                .collect(),
-            max_completion_tokens: self.max_completion_tokens,
-            reasoning_effort: self.profile.reasoning_effort,
-            stream: true,
-            stream_options: wire::StreamOptions { include_usage: true },
-        }
+    async fn round(
+        &self,
+        task: Task,
+        prompt: &Prompt,
+        deadline: Option<Deadline>,
+        before: i32,
+        sink: &Sink<Event>,
+    ) -> Result<Round, Failure> {
+        let mut ask = self.ask(prompt, deadline);
+        ask.tools = (task == Task::Reply).then(|| Arc::clone(&self.hand_off));
+        let round = Mutex::new(Round {
+            before,
+            ..Round::default()
+        });
+        let tell = |progress| {
+            if let Progress::CallEnded(ended) = &progress {
+                self.learn(prompt, ended);
+            }
+            let events = round.lock().unwrap_or_else(PoisonError::into_inner).take(progress);
+            async move {
+                for event in events.into_iter().flatten() {
+                    sink.send(event).await;
+                }
+            }
+        };
+        self.engine.stream(&ask, tell).await?;
+        Ok(round.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// Hands on what the model writes, as it comes.
-async fn relay(call: &mut Call, sink: &Sink<Event>) -> Result<(), Failure> {
-    loop {
-        match call.next().await? {
-            Step::Text(text) => sink.send(Event::Delta(text)).await,
-            Step::Alive => {}
-            Step::Whole => return Ok(()),
+impl Round {
+    /// Takes what happened, and says what of it is told. What a call says of tools counts once the call is whole.
+    fn take(&mut self, progress: Progress) -> [Option<Event>; 2] {
+        match progress {
+            Progress::CallStarted(mut started) => {
+                started.call_no += self.before;
+                self.calls = started.call_no;
+                (self.reason, self.mistake) = (None, None);
+                [Some(Event::CallStarted(started)), None]
+            }
+            Progress::Text(text) => {
+                self.wrote = true;
+                [Some(Event::Delta(text)), None]
+            }
+            Progress::ToolCall { name, arguments } => {
+                match hand_off::reason(&name, &arguments) {
+                    Ok(reason) => drop(self.reason.get_or_insert(reason)),
+                    Err(wrong) => {
+                        let answer = format!("{name} {arguments}");
+                        self.mistake = Some(Mistake { answer, wrong });
+                    }
+                }
+                [None, None]
+            }
+            Progress::CallEnded(mut ended) => {
+                ended.call_no += self.before;
+                let reason = self.reason.take_if(|_| ended.outcome == Outcome::Completed);
+                if reason.is_some() {
+                    self.mistake = None;
+                }
+                [reason.map(Event::HandOff), Some(Event::CallEnded(ended))]
+            }
         }
-    }
-}
-
-fn ended(call_no: i32, call: &Call, completed: bool) -> Ended {
-    Ended {
-        call_no,
-        completed,
-        usage: call.usage(),
-        upstream_id: call.upstream_id().unwrap_or_default().to_owned(),
-        time_to_first_text: call.time_to_first_text(),
-        duration: call.elapsed(),
     }
 }

@@ -50,8 +50,10 @@ async fn the_request_holds_what_was_rendered_and_only_fields_that_the_model_take
             "reasoning_effort": "low",
             "stream": true,
             "stream_options": {"include_usage": true},
+            "tools": request.body["tools"],
         })
     );
+    assert_eq!(request.body["tools"][0]["function"]["name"], "hand_off");
     assert_eq!(request.headers["accept"], "text/event-stream");
     assert!(!request.headers.contains_key("referer"));
 }
@@ -117,7 +119,7 @@ async fn the_head_of_a_request() {
     assert!(reply.finished(), "{reply:?}");
     assert_eq!(reply.text(), "Hello");
     assert_eq!(reply.ended().upstream_id, "req_head");
-    assert_eq!(reply.ended().usage, None);
+    assert_eq!(reply.ended().usage_source(), proto::UsageSource::Estimated);
     let head = served.await.unwrap();
     assert!(head.starts_with("POST /openai/v1/chat/completions HTTP/1.1\r\n"));
     assert!(head.contains(&format!("authorization: Bearer {KEY}")));
