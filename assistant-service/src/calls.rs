@@ -7,9 +7,10 @@ use prost::Message as _;
 use tonic::Status;
 use tonic_types::pb;
 
+use crate::groq::engine::{CallRecord, Ended, Outcome, Started};
 use crate::prompt::Prompt;
-use crate::tasks::engine::{CallRecord, Ended, Outcome, Source, Started, Tokens};
 use crate::tasks::whole::Undone;
+use crate::usage::{Source, Tokens};
 
 /// How `google.protobuf.Any` names the calls among a status's details.
 pub const TYPE_URL: &str = "type.googleapis.com/deskhand.assistant.v1.ModelCalls";

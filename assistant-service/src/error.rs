@@ -3,7 +3,7 @@
 use service_kit::refusal::{Refusal, Violation};
 use tonic::{Code, Status};
 
-use crate::groq::failure::{Failure, Kind};
+use crate::groq::failure::{Failure, Kind, Phase};
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +55,11 @@ fn refusal(failure: &Failure) -> Refusal {
             Code::Unavailable,
             "UPSTREAM_UNAVAILABLE",
             "The model's provider could not be reached, or has a fault; trying again may help.",
+        ),
+        Kind::TimedOut(Phase::Deadline) => (
+            Code::DeadlineExceeded,
+            "DEADLINE_EXCEEDED",
+            "The call's time was over before its answer was whole.",
         ),
         Kind::TimedOut(_) => (
             Code::Unavailable,
@@ -113,8 +118,8 @@ fn refusal(failure: &Failure) -> Refusal {
         ),
     };
     let refusal = Refusal::new(code, reason, message);
-    match (failure.kind, failure.retry_after) {
-        (Kind::RateLimited(_) | Kind::Overloaded | Kind::TierFull, Some(wait)) => refusal.retry_after(wait),
+    match (code, failure.retry_after) {
+        (Code::ResourceExhausted | Code::Unavailable, Some(wait)) => refusal.retry_after(wait),
         _ => refusal,
     }
 }

@@ -1,8 +1,9 @@
-//! The assistant of the desk: prompts, and calls to the model's provider. Keeps nothing between calls.
+//! The assistant of the desk: prompts, and calls to the model's provider. Keeps nothing between calls but what it learns of
+//! the provider.
 //!
 //! A reply's way through it: [`rpc`] parses the request into a [`conversation`], [`tasks::reply`] has [`prompt`] write
 //! what the model is told and [`groq`] ask it, and hands on what comes, as it comes. [`error`] says how a caller sees
-//! what went wrong, [`calls`] what it took. The conversation that is answered was written by others, and so is the answer: neither is trusted
+//! what went wrong, [`calls`] and [`usage`] what it took and cost. The conversation that is answered was written by others, and so is the answer: neither is trusted
 //! with more than being text.
 
 pub mod calls;
@@ -14,6 +15,7 @@ pub mod rpc;
 mod server;
 pub mod settings;
 pub mod tasks;
+pub mod usage;
 
 use tokio::net::TcpListener;
 

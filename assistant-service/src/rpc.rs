@@ -167,7 +167,7 @@ impl AssistantService for Rpc {
         let offered = self.assistant.models().await?;
         let models = offered
             .into_iter()
-            .map(|offered| model(offered, self.assistant.model()))
+            .map(|offered| model(offered, &self.assistant))
             .collect();
         Ok(Response::new(proto::ListModelsResponse { models }))
     }
@@ -245,10 +245,10 @@ fn sentiment(sentiment: Sentiment) -> proto::Sentiment {
     }
 }
 
-fn model(offered: Model, in_use: &str) -> proto::Model {
+fn model(offered: Model, assistant: &Assistant) -> proto::Model {
     proto::Model {
-        in_use: offered.id == in_use,
-        fallback: false,
+        in_use: offered.id == assistant.model(),
+        fallback: Some(offered.id.as_str()) == assistant.fallback(),
         id: offered.id,
         owned_by: offered.owned_by,
         context_window: offered.context_window.unwrap_or_default().into(),

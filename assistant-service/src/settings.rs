@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use service_kit::telemetry;
 
 use crate::prompt::LEAST_BUDGET;
+use crate::usage::Prices;
 
 /// The provider that is asked unless another is set. It takes no call without a key.
 const GROQ: &str = "https://api.groq.com";
@@ -50,6 +51,9 @@ pub struct Settings {
     /// Whom it asks.
     #[command(flatten)]
     pub provider: Provider,
+    /// How it bears the provider's failures and limits.
+    #[command(flatten)]
+    pub calls: Calls,
     /// How much it sends and takes.
     #[command(flatten)]
     pub sizes: Sizes,
@@ -95,6 +99,14 @@ pub struct Provider {
     /// The model that is asked.
     #[arg(long = "groq-model", env = "GROQ_MODEL", default_value = "openai/gpt-oss-120b", value_parser = parse_model)]
     pub model: String,
+    /// The model that is asked where that one is gone, keeps failing, or has used up its day; empty for none.
+    #[arg(
+        long = "groq-fallback-model",
+        env = "GROQ_FALLBACK_MODEL",
+        default_value = "openai/gpt-oss-20b",
+        value_parser = parse_fallback
+    )]
+    pub fallback_model: String,
     /// How long it may take.
     #[command(flatten)]
     pub limits: Limits,
@@ -115,6 +127,27 @@ pub struct Limits {
     /// From the request's sending to the end.
     #[arg(long = "total-limit", env = "GROQ_TOTAL_LIMIT", default_value = "60s", value_parser = parse_limit)]
     pub total: Duration,
+}
+
+/// How the provider's failures and limits are borne, and what its work costs.
+#[derive(Args, Clone, Debug)]
+pub struct Calls {
+    /// How often one request is tried again after a failure that may pass. All requests together get a tenth of their number.
+    #[arg(long = "groq-retries", env = "GROQ_RETRIES", default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=5))]
+    pub retries: u32,
+    /// After so many failures in a row a model is left alone; 0 for never.
+    #[arg(long, env = "GROQ_BREAKER_FAILURES", default_value_t = 5)]
+    pub breaker_failures: u32,
+    /// How long it is left alone before one call tries it again.
+    #[arg(long, env = "GROQ_BREAKER_COOL_DOWN", default_value = "10s", value_parser = parse_limit)]
+    pub breaker_cool_down: Duration,
+    /// How much of the provider's limits is ours, more than 0 and at most 1: of four replicas, each gets 0.25.
+    #[arg(long, env = "QUOTA_SHARE", default_value_t = 1.0, value_parser = parse_share)]
+    pub quota_share: f64,
+    /// A JSON file of prices, instead of the built-in ones: by model `{"input", "cached_input", "output"}` in millionths of a
+    /// US dollar per million tokens. The built-in ones are Groq's of 2026-10.
+    #[arg(long = "prices-file", env = "PRICES_FILE")]
+    pub prices: Option<PathBuf>,
 }
 
 /// How much is sent to the model and taken from it, in tokens. The defaults together stay under 8,000, which is what the
@@ -143,6 +176,7 @@ impl Settings {
                 "GROQ_API_KEY is not set, and {GROQ} takes no call without one (GROQ_BASE_URL names another provider)"
             );
         }
+        Prices::read(self.calls.prices.as_deref())?;
         self.provider.authorization().map(drop)
     }
 }
@@ -151,6 +185,12 @@ impl Provider {
     /// The key; none where the variable is empty.
     pub fn key(&self) -> Option<&SecretString> {
         self.api_key.as_ref().filter(|key| !key.expose_secret().is_empty())
+    }
+
+    /// The model that is asked where the first cannot be, if it is another.
+    pub fn fallback(&self) -> Option<&str> {
+        let name = self.fallback_model.as_str();
+        (!name.is_empty() && name != self.model).then_some(name)
     }
 
     /// What the header `authorization` says; none without a key. Not shown by `Debug`.
@@ -195,6 +235,18 @@ fn parse_model(text: &str) -> Result<String, String> {
         return Err("it must be a model's name, at most 200 bytes".to_owned());
     }
     Ok(name.to_owned())
+}
+
+fn parse_fallback(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Ok(String::new());
+    }
+    parse_model(text)
+}
+
+fn parse_share(text: &str) -> Result<f64, String> {
+    let share = text.parse::<f64>().ok().filter(|share| *share > 0.0 && *share <= 1.0);
+    share.ok_or_else(|| "it must be more than 0 and at most 1".to_owned())
 }
 
 fn parse_limit(text: &str) -> Result<Duration, String> {
@@ -260,11 +312,30 @@ mod tests {
             ("--total-limit", "s"),
             ("--total-limit", "18446744073709551615m"),
             ("--prompt-tokens", "3999"),
+            ("--quota-share", "0"),
+            ("--quota-share", "1.1"),
+            ("--quota-share", "NaN"),
+            ("--groq-retries", "6"),
             ("--listen", "localhost"),
         ] {
             let error = parse(&[flag, wrong]).unwrap_err().to_string();
             assert!(error.contains(flag), "{error}");
         }
+    }
+
+    #[test]
+    fn the_fallback_is_another_model_or_none() {
+        let fallback = |arguments: &[&str]| {
+            parse(arguments)
+                .unwrap()
+                .settings
+                .provider
+                .fallback()
+                .map(str::to_owned)
+        };
+        assert_eq!(fallback(&[]).as_deref(), Some("openai/gpt-oss-20b"));
+        assert_eq!(fallback(&["--groq-fallback-model", ""]), None);
+        assert_eq!(fallback(&["--groq-model", "openai/gpt-oss-20b"]), None);
     }
 
     #[test]
@@ -293,6 +364,14 @@ mod tests {
         assert!(check(&["--groq-base-url", "http://127.0.0.1:1", "--groq-api-key", ""]).is_ok());
         let garbled = check(&["--groq-api-key", "gsk_canary\n"]).unwrap_err();
         assert!(garbled.to_string().contains("GROQ_API_KEY") && !format!("{garbled:?}").contains("canary"));
+    }
+
+    #[test]
+    fn prices_that_cannot_be_read_are_refused_at_the_start() {
+        let settings = parse(&["--groq-api-key", "k", "--prices-file", "/nowhere"])
+            .unwrap()
+            .settings;
+        assert!(settings.check().unwrap_err().to_string().contains("PRICES_FILE"));
     }
 
     #[test]

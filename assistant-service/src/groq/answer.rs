@@ -2,7 +2,12 @@
 
 use super::failure::{Failure, Kind};
 use super::sse::Event;
-use super::wire::{Chunk, Fault, Function, Usage};
+use super::wire::{self, Chunk, Fault, Usage};
+
+/// The most of a tool's arguments that is taken, in bytes, all calls of an answer together.
+const LONGEST_ARGUMENTS: usize = 64 * 1024;
+/// The most calls of tools in one answer.
+const MOST_CALLS: usize = 16;
 
 /// Gathers a stream's events.
 #[derive(Debug, Default)]
@@ -11,8 +16,11 @@ pub struct Answer {
     pub upstream_id: Option<String>,
     /// What the call cost; the provider says it up to three times, and it counts once.
     pub usage: Option<Usage>,
-    /// Tools that were called.
-    pub tools: Vec<Function>,
+    /// Bytes that the model wrote, reasoning and arguments included.
+    pub bytes: u64,
+    /// Names of the tools that the model may call.
+    offered: Vec<String>,
+    calls: Vec<ToolCall>,
     text: String,
     finish: Option<Finish>,
     began: bool,
@@ -20,16 +28,46 @@ pub struct Answer {
     ended: bool,
 }
 
+/// What the model wants done instead of, or beside, its text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ToolCall {
+    /// One of those that were offered.
+    pub name: String,
+    /// JSON, if the model kept to it.
+    pub arguments: String,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Finish {
     Stop,
+    ToolCalls,
     Length,
     ContentFilter,
-    ToolCalls,
     Unexpected,
 }
 
 impl Answer {
+    /// An answer in which tools of these names may be called.
+    pub fn offering(tools: Vec<String>) -> Self {
+        Self {
+            offered: tools,
+            ..Self::default()
+        }
+    }
+
+    /// Takes an answer that came in one piece.
+    ///
+    /// # Errors
+    /// Where it is an error, or none of the protocol.
+    pub fn take_whole(&mut self, body: &[u8]) -> Result<(), Failure> {
+        let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(body) else {
+            return Err(Failure::new(Kind::Protocol("the answer is not a completion")));
+        };
+        self.take_chunk(chunk)?;
+        self.ended = true;
+        Ok(())
+    }
+
     /// Takes the next event of the stream.
     ///
     /// # Errors
@@ -67,24 +105,64 @@ impl Answer {
         }
         for choice in chunk.choices.into_iter().flatten().filter(|choice| choice.index == 0) {
             if let Some(delta) = choice.delta {
-                self.tools
-                    .extend(delta.tool_calls.into_iter().flatten().map(|call| call.function));
+                for call in delta.tool_calls.into_iter().flatten() {
+                    self.take_call(call)?;
+                }
                 let content = delta.content.unwrap_or_default();
-                self.began |= !content.is_empty() || delta.reasoning.is_some_and(|reasoning| !reasoning.is_empty());
+                let reasoning = delta.reasoning.map_or(0, |reasoning| reasoning.len());
+                self.bytes += (content.len() + reasoning) as u64;
+                self.began |= !content.is_empty() || reasoning > 0 || !self.calls.is_empty();
                 self.has_words |= !content.trim().is_empty();
                 self.text.push_str(&content);
             }
             if let Some(reason) = choice.finish_reason {
                 self.finish = Some(match &*reason {
                     "stop" => Finish::Stop,
+                    "tool_calls" => Finish::ToolCalls,
                     "length" => Finish::Length,
                     "content_filter" => Finish::ContentFilter,
-                    "tool_calls" if !self.tools.is_empty() => Finish::ToolCalls,
                     _ => Finish::Unexpected,
                 });
             }
         }
         Ok(())
+    }
+
+    fn take_call(&mut self, piece: wire::ToolCall) -> Result<(), Failure> {
+        if self.offered.is_empty() {
+            return Err(Failure::new(Kind::Protocol("a tool was called, and none was offered")));
+        }
+        let at = piece.index.unwrap_or(self.calls.len());
+        if at > self.calls.len() || at >= MOST_CALLS {
+            return Err(Failure::new(Kind::Protocol("calls of tools come out of order")));
+        }
+        if at == self.calls.len() {
+            self.calls.push(ToolCall::default());
+        }
+        let (Some(call), Some(function)) = (self.calls.get_mut(at), piece.function) else {
+            return Ok(());
+        };
+        for (kept, more) in [
+            (&mut call.name, function.name.unwrap_or_default()),
+            (&mut call.arguments, function.arguments.unwrap_or_default()),
+        ] {
+            self.bytes += more.len() as u64;
+            kept.push_str(&more);
+        }
+        let written: usize = self
+            .calls
+            .iter()
+            .map(|call| call.name.len() + call.arguments.len())
+            .sum();
+        if written > LONGEST_ARGUMENTS {
+            return Err(Failure::new(Kind::Protocol("a tool's arguments are too long")));
+        }
+        Ok(())
+    }
+
+    /// The calls of tools; to be asked for when the verdict is good.
+    pub fn take_calls(&mut self) -> Vec<ToolCall> {
+        std::mem::take(&mut self.calls)
     }
 
     /// The text that has come since it was last taken.
@@ -110,7 +188,8 @@ impl Answer {
     /// What became of the answer, once nothing more will come.
     ///
     /// # Errors
-    /// In every case but one: the model finished by itself, the end marker came, and there are words.
+    /// In every case but one: the model finished by itself, the end marker came, and there are words, or calls of tools
+    /// that were offered.
     pub fn verdict(&self) -> Result<(), Failure> {
         let kind = match self.finish {
             _ if !self.ended => Kind::Protocol("the stream ended without the end marker"),
@@ -118,11 +197,17 @@ impl Answer {
             Some(Finish::Unexpected) => Kind::Protocol("the model stopped for an unexpected reason"),
             Some(Finish::Length) => Kind::Truncated,
             Some(Finish::ContentFilter) => Kind::ContentFiltered,
-            Some(Finish::ToolCalls) => return Ok(()),
+            Some(Finish::Stop | Finish::ToolCalls) if !self.calls_are_offered() => Kind::InvalidOutput,
+            Some(Finish::Stop | Finish::ToolCalls) if !self.calls.is_empty() => return Ok(()),
+            Some(Finish::ToolCalls) => Kind::Protocol("the model stopped to call a tool, and called none"),
             Some(Finish::Stop) if !self.has_words => Kind::Empty,
             Some(Finish::Stop) => return Ok(()),
         };
         Err(Failure::new(kind))
+    }
+
+    fn calls_are_offered(&self) -> bool {
+        self.calls.iter().all(|call| self.offered.contains(&call.name))
     }
 }
 
@@ -251,6 +336,76 @@ mod tests {
                 .kind,
             Kind::ModelUnavailable
         );
+    }
+
+    #[test]
+    fn tools_that_were_offered_may_be_called_whole_or_in_pieces() {
+        let finish = r#"{"choices":[{"delta":{},"finish_reason":"tool_calls"}]}"#;
+        let call = |index: &str, name: &str, arguments: &str| {
+            format!(
+                r#"{{"choices":[{{"delta":{{"tool_calls":[{{{index}"id":"c","type":"function","function":{{"name":"{name}","arguments":"{arguments}"}}}}]}}}}]}}"#
+            )
+        };
+        let read = |events: &[String]| {
+            let mut answer = Answer::offering(vec!["hand_off".to_owned()]);
+            let taken = events
+                .iter()
+                .map(String::as_str)
+                .chain([finish, "[DONE]"])
+                .try_for_each(|data| {
+                    answer.take(Event {
+                        name: b"",
+                        data: data.as_bytes(),
+                    })
+                });
+            taken.and_then(|()| answer.verdict()).map(|()| answer.take_calls())
+        };
+        let expected = Ok(vec![ToolCall {
+            name: "hand_off".to_owned(),
+            arguments: "{why}".to_owned(),
+        }]);
+        assert_eq!(read(&[call("", "hand_off", "{why}")]), expected);
+        assert_eq!(read(&[call(r#""index":0,"#, "hand_off", "{why}")]), expected);
+        let pieces = [
+            call(r#""index":0,"#, "hand_off", ""),
+            r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{wh"}}]}}]}"#.to_owned(),
+            call(r#""index":0,"#, "", "y}"),
+        ];
+        assert_eq!(read(&pieces), expected);
+
+        for wrong in [
+            vec![],
+            vec![call(r#""index":1,"#, "hand_off", "{}")],
+            vec![call("", "hand_off", &"x".repeat(LONGEST_ARGUMENTS))],
+            vec![call("", "hand_off", "{}"); MOST_CALLS + 1],
+        ] {
+            assert!(matches!(read(&wrong).unwrap_err().kind, Kind::Protocol(_)));
+        }
+        let unknown = read(&[call("", "format_disk", "{}")]);
+        assert_eq!(unknown.unwrap_err().kind, Kind::InvalidOutput);
+    }
+
+    #[test]
+    fn an_answer_in_one_piece() {
+        let take = |body: &str| {
+            let mut answer = Answer::default();
+            let taken = answer.take_whole(body.as_bytes()).and_then(|()| answer.verdict());
+            (taken.map_err(|failure| failure.kind), answer.take_text(), answer.usage)
+        };
+        let body = r#"{"id":"c","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant",
+            "content":"{\"a\":1}","reasoning":"hm"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":4},
+            "usage_breakdown":null,"x_groq":{"id":"req_1"}}"#;
+        let (verdict, text, usage) = take(body);
+        assert_eq!((verdict, text.as_str()), (Ok(()), r#"{"a":1}"#));
+        assert_eq!(usage.map(|usage| usage.completion_tokens), Some(4));
+        assert_eq!(take(&body.replace("stop", "length")).0, Err(Kind::Truncated));
+        assert_eq!(
+            take(r#"{"error":{"message":"m","status_code":503}}"#).0,
+            Err(Kind::Overloaded)
+        );
+        for garbage in ["", "{", "[]", "{}", "<html>"] {
+            assert!(matches!(take(garbage).0, Err(Kind::Protocol(_))), "{garbage}");
+        }
     }
 
     #[test]

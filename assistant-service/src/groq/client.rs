@@ -64,9 +64,17 @@ impl Client {
         })
     }
 
-    /// Prepares a streamed call and starts its clock; the request leaves when the first step is asked for.
-    pub fn call(&self, request: &ChatRequest<'_>) -> Call {
-        Call::new(self.http.post(self.completions.clone()).json(request), self.limits)
+    /// Prepares a call and starts its clock; the request leaves when the first step is asked for. The call is cut off at
+    /// `ends` at the latest.
+    pub fn call(&self, request: &ChatRequest<'_>, ends: Option<Instant>) -> Call {
+        let tools = request.tools.iter().flatten();
+        Call::new(
+            self.http.post(self.completions.clone()).json(request),
+            self.limits,
+            request.stream,
+            ends,
+            tools.map(|tool| tool.function.name.to_owned()).collect(),
+        )
     }
 
     /// The models that the provider offers now, by id.
@@ -117,7 +125,7 @@ pub(super) async fn not_a_stream(mut response: Response) -> Failure {
 }
 
 /// The body's first `limit` bytes, and whether that is all of it.
-async fn read_up_to(response: &mut Response, limit: usize) -> Result<(Vec<u8>, bool), Failure> {
+pub(super) async fn read_up_to(response: &mut Response, limit: usize) -> Result<(Vec<u8>, bool), Failure> {
     let mut body = Vec::new();
     while let Some(bytes) = response.chunk().await.map_err(Failure::from_transport)? {
         let room = limit - body.len();

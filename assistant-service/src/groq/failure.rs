@@ -59,6 +59,8 @@ pub enum Phase {
     NextChunk,
     /// The answer's end.
     Total,
+    /// The same, when the caller's time was over.
+    Deadline,
 }
 
 /// Which rate limit is used up.

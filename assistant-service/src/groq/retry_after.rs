@@ -29,7 +29,7 @@ pub fn from_text(text: &str) -> Option<Duration> {
 }
 
 /// A duration as Go writes it, such as `17m13.344s` or `577.5ms`, rounded up to milliseconds.
-fn go_duration(text: &str) -> Option<Duration> {
+pub(super) fn go_duration(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut sum = Duration::ZERO;
     while !rest.is_empty() {

@@ -17,17 +17,17 @@ pub struct ChatRequest<'a> {
     /// How much the model reasons, for models that take it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_effort: Option<&'static str>,
+    /// What the answer must look like; unset: text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_format: Option<ResponseFormat<'a>>,
+    /// What the model may do instead of answering.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools: Option<Vec<OfferedTool<'a>>>,
     /// Whether the answer comes in pieces.
     pub stream: bool,
     /// Only with `stream`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream_options: Option<StreamOptions>,
-    /// What the model may call.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tools: Option<serde_json::Value>,
-    /// What form the answer must have.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub response_format: Option<serde_json::Value>,
 }
 
 /// What a stream tells beside the answer.
@@ -35,6 +35,51 @@ pub struct ChatRequest<'a> {
 pub struct StreamOptions {
     /// A last chunk that holds the usage.
     pub include_usage: bool,
+}
+
+/// What an answer must look like.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ResponseFormat<'a> {
+    /// Any JSON. The word must stand in the prompt.
+    JsonObject,
+    /// JSON of this form.
+    JsonSchema {
+        /// The form.
+        json_schema: StrictSchema<'a>,
+    },
+}
+
+/// A form that the provider holds the model to.
+#[derive(Debug, Serialize)]
+pub struct StrictSchema<'a> {
+    /// Letters, digits and `_`.
+    pub name: &'a str,
+    /// Always.
+    pub strict: bool,
+    /// JSON Schema; every property required, no others allowed.
+    pub schema: &'a serde_json::Value,
+}
+
+/// A tool as the provider is told of it.
+#[derive(Debug, Serialize)]
+pub struct OfferedTool<'a> {
+    /// `function`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// What it is.
+    pub function: OfferedFunction<'a>,
+}
+
+/// What a tool is.
+#[derive(Debug, Serialize)]
+pub struct OfferedFunction<'a> {
+    /// Letters, digits and `_`.
+    pub name: &'a str,
+    /// When to use it.
+    pub description: &'a str,
+    /// JSON Schema of its arguments.
+    pub parameters: &'a serde_json::Value,
 }
 
 /// A message of the prompt.
@@ -46,7 +91,7 @@ pub struct Message<'a> {
     pub content: &'a str,
 }
 
-/// One event of a stream.
+/// One event of a stream; an answer in one piece has the same form, with `message` for `delta`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Chunk<'a> {
@@ -68,7 +113,7 @@ pub struct Choice<'a> {
     /// Which one.
     pub index: u32,
     /// What is new.
-    #[serde(borrow)]
+    #[serde(borrow, alias = "message")]
     pub delta: Option<Delta<'a>>,
     /// Why the model stopped; in one chunk at the end.
     #[serde(borrow)]
@@ -85,26 +130,28 @@ pub struct Delta<'a> {
     /// Text of the model's reasoning, which nobody is shown.
     #[serde(borrow)]
     pub reasoning: Option<Cow<'a, str>>,
-    /// Calls of tools.
+    /// Calls of tools. The provider sends each whole; others send them in pieces, to be joined by their index.
     pub tool_calls: Option<Vec<ToolCall>>,
 }
 
-/// A call of a tool.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+/// A call of a tool, or a piece of one.
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct ToolCall {
-    /// What is called, and with what.
-    pub function: Function,
+    /// Which one it is a piece of; unset in an answer that is no stream.
+    pub index: Option<usize>,
+    /// What is called.
+    pub function: Option<Function>,
 }
 
 /// What is called, and with what.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Function {
-    /// The tool.
-    pub name: String,
-    /// JSON, or so it should be.
-    pub arguments: String,
+    /// The tool's name.
+    pub name: Option<String>,
+    /// JSON.
+    pub arguments: Option<String>,
 }
 
 /// The provider's own part of a chunk.

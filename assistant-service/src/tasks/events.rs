@@ -1,10 +1,13 @@
 //! A stream that is written as a plain async function.
 
+use std::panic::resume_unwind;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures_util::Stream;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tracing::{Instrument as _, Span};
 
 /// Takes the events of a stream as they happen.
 pub(super) struct Sink<T>(mpsc::Sender<T>);
@@ -17,44 +20,51 @@ impl<T> Sink<T> {
     }
 }
 
-/// Runs `work` inside the stream that it fills: it is polled when the stream is, and dropped with it. No task is started,
-/// so whoever drops the stream has stopped the work.
+/// Runs `work` in a task of its own, and stops it when the stream is dropped. A reader that stalls holds the work up, but not
+/// its clocks: what has a time limit ends at it, though nobody reads.
 pub(super) fn stream<T, E, F>(work: impl FnOnce(Sink<T>) -> F) -> Events<T, E>
 where
     F: Future<Output = Result<(), E>> + Send + 'static,
+    E: Send + 'static,
 {
     let (sender, taken) = mpsc::channel(1);
     Events {
-        work: Some(Box::pin(work(Sink(sender)))),
+        work: Some(tokio::spawn(work(Sink(sender)).instrument(Span::current()))),
         taken,
-        failure: None,
     }
 }
 
-type Work<E> = Pin<Box<dyn Future<Output = Result<(), E>> + Send>>;
-
 /// The events of some work, and how it failed if it did.
 pub struct Events<T, E> {
-    work: Option<Work<E>>,
+    work: Option<JoinHandle<Result<(), E>>>,
     taken: mpsc::Receiver<T>,
-    failure: Option<E>,
 }
 
-impl<T, E: Unpin> Stream for Events<T, E> {
+impl<T, E> Stream for Events<T, E> {
     type Item = Result<T, E>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if let Some(work) = &mut self.work
-            && let Poll::Ready(result) = work.as_mut().poll(cx)
-        {
-            self.work = None;
-            self.failure = result.err();
+        if let Some(event) = ready!(self.taken.poll_recv(cx)) {
+            return Poll::Ready(Some(Ok(event)));
         }
-        // Ended work has dropped its sender: then what was sent before comes, then the end.
-        match self.taken.poll_recv(cx) {
-            Poll::Ready(Some(event)) => Poll::Ready(Some(Ok(event))),
-            Poll::Ready(None) => Poll::Ready(self.failure.take().map(Err)),
-            Poll::Pending => Poll::Pending,
+        // The work has dropped its sender: it has ended, or is about to.
+        let Some(work) = &mut self.work else {
+            return Poll::Ready(None);
+        };
+        let ended = ready!(Pin::new(work).poll(cx));
+        self.work = None;
+        match ended {
+            Ok(result) => Poll::Ready(result.err().map(Err)),
+            Err(stopped) if stopped.is_panic() => resume_unwind(stopped.into_panic()),
+            Err(_) => Poll::Ready(None),
+        }
+    }
+}
+
+impl<T, E> Drop for Events<T, E> {
+    fn drop(&mut self) {
+        if let Some(work) = &self.work {
+            work.abort();
         }
     }
 }
@@ -63,6 +73,7 @@ impl<T, E: Unpin> Stream for Events<T, E> {
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
 
     use futures_util::StreamExt as _;
 
@@ -107,6 +118,11 @@ mod tests {
         });
         assert_eq!(events.next().await, Some(Ok(1)));
         drop(events);
-        assert_eq!(Arc::strong_count(&held), 1);
+        let dropped = async {
+            while Arc::strong_count(&held) > 1 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), dropped).await.unwrap();
     }
 }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use super::engine::Tool;
+use crate::groq::engine::Tool;
 use crate::prompt::untrusted::clean;
 
 const NAME: &str = "hand_off";

@@ -3,7 +3,6 @@
 //! - [`reply`]: answers and drafts, in pieces · `hand_off`: the tool by which a reply leaves a ticket to a person
 //! - [`summary`] · [`triage`] · [`rewrite`]: whole answers · `whole`: what these have in common
 
-pub mod engine;
 mod events;
 mod hand_off;
 pub mod reply;
@@ -18,14 +17,14 @@ use service_kit::deadline::Deadline;
 
 use crate::conversation::Conversation;
 use crate::error::Error;
-use crate::groq::models::profile;
+use crate::groq::engine::{Ask, Ended, Engine, Message, Schema, Tool};
 use crate::groq::wire;
 use crate::prompt::Writer;
 use crate::prompt::catalog::{Catalog, Task};
 use crate::prompt::store::Store;
 use crate::prompt::{MOST_ATTACHED, Prompt};
 use crate::settings::{Settings, Sizes};
-use engine::{Ask, Ended, Engine, Message, Schema, Source, Tool};
+use crate::usage::Source;
 
 /// Does what it is asked. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -44,14 +43,11 @@ impl Assistant {
     /// Where the prompts or the HTTP client cannot be set up.
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
         let model = &settings.provider.model;
-        let profile = profile(model);
         let sizes = settings.sizes;
-        let answer = profile
-            .max_output_tokens
-            .min(sizes.answer_tokens + sizes.reasoning_tokens);
-        let budget = sizes.prompt_tokens.min(profile.context_window - answer);
+        let engine = Engine::new(settings)?;
+        let budget = sizes.prompt_tokens.min(engine.prompt_room(sizes.answer_tokens));
         Ok(Self {
-            engine: Engine::new(settings)?,
+            engine,
             writer: Arc::new(Writer::new(model, budget, settings.prompts.directory())?),
             sizes,
             hand_off: Arc::from([hand_off::tool()]),
@@ -72,6 +68,11 @@ impl Assistant {
     /// The model that is asked.
     pub fn model(&self) -> &str {
         self.engine.model()
+    }
+
+    /// The model that is asked where that one cannot be.
+    pub fn fallback(&self) -> Option<&str> {
+        self.engine.fallback()
     }
 
     /// What the provider offers now, by id.

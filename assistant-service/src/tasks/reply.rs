@@ -4,11 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use service_kit::deadline::Deadline;
 
-use super::engine::{Ended, Outcome, Progress, Started};
 use super::events::{Events, Sink, stream};
 use super::{Assistant, hand_off};
 use crate::conversation::Conversation;
 use crate::error::Error;
+use crate::groq::engine::{Ended, Outcome, Progress, Started};
 use crate::groq::failure::{Failure, Kind};
 use crate::prompt::Prompt;
 use crate::prompt::catalog::Task;

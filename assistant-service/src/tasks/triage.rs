@@ -6,10 +6,10 @@ use serde_json::{Map, Value, json};
 use service_kit::deadline::Deadline;
 
 use super::Assistant;
-use super::engine::{CallRecord, Schema};
 use super::hand_off::at_most;
 use super::whole::{Done, Undone};
 use crate::conversation::{Category, Conversation};
+use crate::groq::engine::{CallRecord, Schema};
 use crate::groq::failure::{Failure, Kind};
 use crate::prompt::Prompt;
 use crate::prompt::catalog::Task;

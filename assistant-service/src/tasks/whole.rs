@@ -1,8 +1,8 @@
 //! What tasks with a whole answer have in common.
 
 use super::Assistant;
-use super::engine::{Ask, CallRecord, Failed};
 use crate::error::Error;
+use crate::groq::engine::{Ask, CallRecord, Failed};
 use crate::groq::failure::{Failure, Kind};
 use crate::prompt::Prompt;
 

@@ -20,6 +20,9 @@ pub(crate) const KEY: &str = "gsk_canary_4ab1";
 /// Longer than anything here takes; for waits that end when what they wait for happens.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Flags of a service that makes one call a request: for tests of a single call's failures.
+pub(crate) const ONE_CALL: [&str; 4] = ["--groq-retries", "0", "--groq-fallback-model", ""];
+
 /// A running service.
 pub(crate) struct Desk {
     pub(crate) client: AssistantServiceClient<Channel>,
@@ -64,7 +67,7 @@ impl Desk {
     }
 
     /// Asks for a reply and gathers it.
-    pub(crate) async fn reply(&self, request: proto::StreamReplyRequest) -> Reply {
+    pub(crate) async fn reply(&self, request: impl tonic::IntoRequest<proto::StreamReplyRequest>) -> Reply {
         let mut reply = Reply::default();
         let mut stream = match self.client.clone().stream_reply(request).await {
             Ok(response) => response.into_inner(),
@@ -126,6 +129,41 @@ impl Reply {
         let after = &self.events[at + 1..];
         assert!(matches!(after, [] | [Event::Finished(_)]), "{after:?}");
         ended
+    }
+
+    /// The calls that were made, in order. Checks that each ends before the next begins.
+    pub(crate) fn calls(&self) -> Vec<(&CallStarted, &CallEnded)> {
+        let mut calls = Vec::new();
+        let mut open = None;
+        for event in &self.events {
+            match event {
+                Event::CallStarted(started) => {
+                    assert_eq!(started.call_no as usize, calls.len() + 1);
+                    assert!(
+                        open.replace(started).is_none(),
+                        "a call begins after the one before ended"
+                    );
+                }
+                Event::CallEnded(ended) => {
+                    let started = open.take().unwrap_or_else(|| panic!("nothing was open: {self:?}"));
+                    assert_eq!((started.call_no, &started.model), (ended.call_no, &ended.model));
+                    let usage = ended.usage.as_ref().unwrap_or_else(|| panic!("no usage: {self:?}"));
+                    assert!(usage.input_tokens <= started.input_tokens_at_most);
+                    assert!(usage.output_tokens <= started.output_tokens_at_most);
+                    calls.push((started, ended));
+                }
+                Event::Delta(_) => assert!(open.is_some(), "text comes within a call"),
+                Event::Finished(_) | Event::HandOff(_) => {}
+            }
+        }
+        assert!(open.is_none(), "every call ends");
+        calls
+    }
+
+    /// How long it says to wait.
+    pub(crate) fn retry_delay(&self) -> Option<Duration> {
+        let details = self.status.as_ref()?.get_error_details();
+        details.retry_info().and_then(|info| info.retry_delay)
     }
 
     pub(crate) fn finished(&self) -> bool {

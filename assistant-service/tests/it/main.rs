@@ -6,17 +6,25 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+mod costs;
+mod cut_off;
+mod fallback;
 mod hand_off;
 mod harness;
 mod list_models;
 mod list_prompts;
+mod other_providers;
 mod process;
 mod prompts_dir;
+mod quota;
 mod ratio;
 mod render_prompt;
+mod retries;
 mod server;
+mod slow_reader;
 mod stream_reply;
 mod stream_reply_cut_off;
 mod stream_reply_failures;
 mod stream_reply_wire;
+mod tools;
 mod whole_answers;

@@ -4,13 +4,12 @@ use std::time::{Duration, Instant};
 
 use deskhand_proto::assistant::v1::CallOutcome;
 use tonic::Code;
-use tonic_types::StatusExt as _;
 
-use crate::harness::{Desk, KEY, about};
+use crate::harness::{Desk, KEY, ONE_CALL, about};
 
 #[tokio::test]
 async fn every_failure_has_its_reason() {
-    let (desk, sim) = Desk::simulated(&[]).await;
+    let sim = groq_sim::start(groq_sim::Settings::instant()).await.unwrap();
     let unavailable = (Code::Unavailable, "UPSTREAM_UNAVAILABLE");
     let protocol = (Code::Unavailable, "UPSTREAM_PROTOCOL");
     let rejected = (Code::FailedPrecondition, "UPSTREAM_REJECTED");
@@ -65,6 +64,8 @@ async fn every_failure_has_its_reason() {
         ("not-json body=\"\"", protocol, false),
     ];
     for (scenario, (code, reason), has_text) in rows {
+        // Each has a service of its own, which no failure before it taught anything.
+        let desk = Desk::asking(&sim.base_url(), &ONE_CALL).await;
         let reply = desk.reply(about(&format!("[sim:{scenario}]"))).await;
         assert_eq!(reply.failure(), (code, reason.to_owned()), "{scenario}");
         assert_eq!(reply.started().call_no, 1, "{scenario}");
@@ -97,7 +98,7 @@ async fn what_a_failed_answer_cost_is_told_where_the_provider_said_it() {
 
 #[tokio::test]
 async fn a_rate_limit_says_how_long_to_wait() {
-    let (desk, _sim) = Desk::simulated(&[]).await;
+    let sim = groq_sim::start(groq_sim::Settings::instant()).await.unwrap();
     for (scenario, wait) in [
         ("rate-limit", Some(6_353)),
         ("rate-limit wait=0.5775", Some(578)),
@@ -107,16 +108,15 @@ async fn a_rate_limit_says_how_long_to_wait() {
         ("rate-limit retry_after=nonsense kind=rpm wait=2", Some(2_000)),
         ("too-large code=429", None),
     ] {
+        let desk = Desk::asking(&sim.base_url(), &ONE_CALL).await;
         let reply = desk.reply(about(&format!("[sim:{scenario}]"))).await;
-        let details = reply.status.unwrap().get_error_details();
-        let told = details.retry_info().and_then(|info| info.retry_delay);
-        assert_eq!(told, wait.map(Duration::from_millis), "{scenario}");
+        assert_eq!(reply.retry_delay(), wait.map(Duration::from_millis), "{scenario}");
     }
 }
 
 #[tokio::test]
 async fn nothing_that_the_provider_wrote_and_no_secret_reaches_a_caller() {
-    let (desk, _sim) = Desk::simulated(&[]).await;
+    let sim = groq_sim::start(groq_sim::Settings::instant()).await.unwrap();
     for scenario in [
         "status code=400 message=\"canary org_01\"",
         "status code=500 message=\"canary org_01\"",
@@ -129,6 +129,7 @@ async fn nothing_that_the_provider_wrote_and_no_secret_reaches_a_caller() {
         "error-x-groq",
         "cut",
     ] {
+        let desk = Desk::asking(&sim.base_url(), &ONE_CALL).await;
         let reply = desk.reply(about(&format!("[sim:{scenario}]"))).await;
         let status = reply.status.unwrap();
         let details = String::from_utf8_lossy(status.details()).into_owned();
@@ -157,7 +158,7 @@ async fn a_provider_that_is_not_there() {
         .local_addr()
         .unwrap()
         .port();
-    let desk = Desk::asking(&format!("http://127.0.0.1:{port}"), &[]).await;
+    let desk = Desk::asking(&format!("http://127.0.0.1:{port}"), &ONE_CALL).await;
     let reply = desk.reply(about("hello")).await;
     assert_eq!(reply.failure(), (Code::Unavailable, "UPSTREAM_UNAVAILABLE".to_owned()));
     assert_eq!(reply.ended().upstream_id, "");
@@ -181,7 +182,7 @@ async fn silence_ends_at_the_limit_of_its_phase() {
             (Code::Unavailable, "UPSTREAM_TIMED_OUT".to_owned()),
             "{scenario}"
         );
-        assert_eq!(reply.ended().outcome(), CallOutcome::Failed);
+        assert_eq!(reply.ended().outcome(), CallOutcome::CutShort);
         assert!(
             took >= Duration::from_millis(250) && took < Duration::from_secs(5),
             "{scenario}: {took:?}"

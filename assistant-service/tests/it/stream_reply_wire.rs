@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tonic::Code;
 
-use crate::harness::{Desk, KEY, about, conversation};
+use crate::harness::{Desk, KEY, ONE_CALL, about, conversation};
 
 #[tokio::test]
 async fn the_request_holds_what_was_rendered_and_only_fields_that_the_model_takes() {
@@ -68,7 +68,7 @@ async fn models_of_other_families_are_answered_too() {
             tokens
         );
     }
-    let (desk, _sim) = Desk::simulated(&["--groq-model", "no/such-model"]).await;
+    let (desk, _sim) = Desk::simulated(&["--groq-model", "no/such-model", "--groq-fallback-model", ""]).await;
     assert_eq!(desk.reply(about("hello")).await.failure().1, "MODEL_UNAVAILABLE");
 }
 
@@ -88,7 +88,7 @@ async fn scripted(pieces: Vec<Vec<u8>>) -> (Desk, tokio::task::JoinHandle<String
         let text = String::from_utf8(request).unwrap();
         text.split_once("\r\n\r\n").unwrap().0.to_owned()
     });
-    (Desk::asking(&base_url, &[]).await, served)
+    (Desk::asking(&base_url, &ONE_CALL).await, served)
 }
 
 async fn read_request(socket: &mut TcpStream) -> Option<Vec<u8>> {
@@ -253,32 +253,37 @@ async fn answers_one_after_the_other_share_a_connection() {
     let base_url = format!("http://{}", listener.local_addr().unwrap());
     let connections = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&connections);
+    let (ended, mut end) = tokio::sync::mpsc::channel(1);
     tokio::spawn(async move {
         loop {
             let (mut socket, _) = listener.accept().await.unwrap();
             socket.set_nodelay(true).unwrap();
             counted.fetch_add(1, Ordering::Relaxed);
-            while read_request(&mut socket).await.is_some() {
-                let body = format!("{HELLO}{STOP}data: [DONE]\n\n");
-                let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
-                socket
-                    .write_all(format!("{head}{:x}\r\n{body}\r\n", body.len()).as_bytes())
-                    .await
-                    .unwrap();
-                // The body's end comes a little after the stream's.
-                tokio::time::sleep(Duration::from_millis(2)).await;
-                socket.write_all(b"0\r\n\r\n").await.unwrap();
-            }
+            let ended = ended.clone();
+            tokio::spawn(async move {
+                while read_request(&mut socket).await.is_some() {
+                    let body = format!("{HELLO}{STOP}data: [DONE]\n\n");
+                    let head =
+                        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+                    socket
+                        .write_all(format!("{head}{:x}\r\n{body}\r\n", body.len()).as_bytes())
+                        .await
+                        .unwrap();
+                    // The body's end comes a little after the stream's.
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                    socket.write_all(b"0\r\n\r\n").await.unwrap();
+                    ended.send(()).await.unwrap();
+                }
+            });
         }
     });
     let desk = Desk::asking(&base_url, &[]).await;
     for _ in 0..10 {
         assert!(desk.reply(about("hello")).await.finished());
+        end.recv().await.unwrap();
         // The HTTP client takes a connection back in a task of its own, which a request sent in the same instant can
-        // overtake.
-        for _ in 0..20 {
-            tokio::task::yield_now().await;
-        }
+        // overtake; nothing shows when it has.
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let connections = connections.load(Ordering::Relaxed);
     assert!(connections <= 3, "{connections} connections for 10 answers");
@@ -289,7 +294,7 @@ async fn a_connection_that_does_not_come_about_ends_at_its_limit() {
     // It accepts, and never says a word of TLS.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base_url = format!("https://{}", listener.local_addr().unwrap());
-    let desk = Desk::asking(&base_url, &["--connect-limit", "200ms"]).await;
+    let desk = Desk::asking(&base_url, &[&ONE_CALL[..], &["--connect-limit", "200ms"]].concat()).await;
     let began = Instant::now();
     let reply = desk.reply(about("hello")).await;
     assert_eq!(reply.failure(), (Code::Unavailable, "UPSTREAM_TIMED_OUT".to_owned()));

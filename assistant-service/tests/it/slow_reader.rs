@@ -1,0 +1,80 @@
+//! Callers that stop reading: what is written for them stays where it is, and nobody else notices.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use groq_sim::{Keep, Limits, Outcome, Settings};
+use tonic::Request;
+
+use crate::harness::{Desk, PATIENCE, about};
+
+/// Some 15 MB on the wire.
+const ENDLESS: &str = "[sim:ok tokens=60000 reasoning=0]";
+
+async fn desk() -> (Desk, groq_sim::Running) {
+    let settings = Settings {
+        limits: Limits {
+            requests_per_day: 1_000_000_000,
+            tokens_per_minute: 1_000_000_000,
+            ..Limits::default()
+        },
+        keep: Keep { calls: 2_000 },
+        ..Settings::instant()
+    };
+    let sim = groq_sim::start(settings).await.unwrap();
+    let desk = Desk::asking(&sim.base_url(), &["--answer-tokens", "61000"]).await;
+    (desk, sim)
+}
+
+#[tokio::test]
+async fn one_that_stalls_among_a_thousand_holds_up_only_itself() {
+    let (desk, sim) = desk().await;
+    let mut stalled = desk
+        .client
+        .clone()
+        .stream_reply(about(ENDLESS))
+        .await
+        .unwrap()
+        .into_inner();
+    stalled.message().await.unwrap();
+    let calls = sim
+        .control()
+        .wait_for_calls(PATIENCE, |calls| calls.first().is_some_and(|call| call.chunks > 100));
+    calls.await.expect("it is being written");
+
+    let mut others = 0;
+    for _ in 0..10 {
+        let replies = join_all((0..100).map(|_| desk.reply(about("[sim:ok tokens=20]")))).await;
+        others += replies.iter().filter(|reply| reply.finished()).count();
+    }
+    assert_eq!(others, 1_000);
+
+    // What was written for it lies in buffers that do not grow: sockets and windows, no queue of ours.
+    let written = |calls: &[groq_sim::Call]| calls.iter().find(|call| call.scenario.contains("60000")).cloned();
+    let call = written(&sim.control().calls()).unwrap();
+    assert_eq!(call.outcome, Outcome::Running, "{} bytes", call.bytes);
+    assert!(call.bytes < 12 << 20, "{} bytes", call.bytes);
+    println!("written for a reader that stalls: {} KiB", call.bytes >> 10);
+    drop(stalled);
+    let closed = sim.control().wait_for_calls(PATIENCE, |calls| {
+        written(calls).is_some_and(|call| call.outcome == Outcome::ClientClosed)
+    });
+    closed.await.expect("the provider is cut off");
+}
+
+#[tokio::test]
+async fn a_deadline_cuts_the_provider_off_though_nobody_reads() {
+    let (desk, sim) = desk().await;
+    let mut request = Request::new(about(ENDLESS));
+    request.set_timeout(Duration::from_millis(1_500));
+    let mut stalled = desk.client.clone().stream_reply(request).await.unwrap().into_inner();
+    stalled.message().await.unwrap();
+    let calls = sim
+        .control()
+        .wait_for_ended(1, PATIENCE)
+        .await
+        .expect("the provider is cut off");
+    assert_eq!(calls[0].outcome, Outcome::ClientClosed);
+    assert!(calls[0].ended_ms.unwrap() < 3_000.0);
+    drop(stalled);
+}
