@@ -255,7 +255,7 @@ impl Engine {
     /// However it fails.
     pub async fn complete(&self, ask: &Ask) -> Result<Completed, Failed> {
         let started = self.started(ask);
-        let (result, ended) = if ask.schema.is_some() && self.is_strict() {
+        let (result, ended) = if ask.schema.is_some() {
             self.whole(ask).await
         } else {
             let mut call = self.groq.call(&self.request(ask, true));
@@ -368,7 +368,7 @@ impl Engine {
         }
     }
 
-    /// Strict schemas do not stream.
+    /// Answers of a form do not stream.
     async fn whole(&self, ask: &Ask) -> (Result<String, Failure>, Ended) {
         let began = Instant::now();
         let mut usage = None;

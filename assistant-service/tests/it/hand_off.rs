@@ -78,7 +78,6 @@ async fn a_call_that_is_none_is_mended_once_while_nothing_was_written() {
             "tool-calls tool=hand_off arguments=\"{\\\"why\\\": \"",
             "must be a JSON object",
         ),
-        ("tool-calls tool=refund arguments=\"{}\"", "There is no such tool"),
     ] {
         let (desk, sim) = Desk::simulated(&[]).await;
         let reply = desk.reply(about(&format!("Help [sim:{scenario}]"))).await;
@@ -109,6 +108,20 @@ async fn a_call_that_is_none_is_mended_once_while_nothing_was_written() {
             "{content}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_tool_that_there_is_not_is_mended_once_too() {
+    let (desk, sim) = Desk::simulated(&[]).await;
+    let unknown = "tool-calls tool=refund arguments=\"{}\"";
+    let reply = desk.reply(about(&format!("Help [sim:{unknown} first=1]"))).await;
+    assert!(reply.finished() && !reply.text().is_empty(), "{reply:?}");
+    assert_eq!(sim.control().calls().len(), 2);
+
+    sim.control().set_scenario(unknown.parse().unwrap());
+    let reply = desk.reply(about("Help")).await;
+    assert_eq!(reply.failure(), (Code::Aborted, "INVALID_OUTPUT".to_owned()));
+    assert_eq!(sim.control().calls().len(), 4);
 }
 
 #[tokio::test]

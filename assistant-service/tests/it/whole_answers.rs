@@ -86,7 +86,8 @@ async fn a_ticket_is_summed_up() {
 async fn a_summary_is_bounded() {
     let (desk, _sim) = Desk::simulated(&["--answer-tokens", "4000"]).await;
     let answer = summarize(&desk, "[sim:ok tokens=3000]").await.unwrap();
-    assert_eq!(answer.summary.chars().count(), 4_000);
+    // White space before the cut goes too.
+    assert!((3_990..=4_000).contains(&answer.summary.chars().count()));
     assert!(answer.summary.ends_with('…'));
 }
 
@@ -157,8 +158,12 @@ async fn a_model_without_schemas_is_asked_in_json_mode() {
     let (desk, sim) = Desk::simulated(&["--groq-model", "qwen/qwen3.8-27b"]).await;
     let judgement = serde_json::json!({"why": "Fire.", "category": "technical", "priority": "urgent",
         "sentiment": "angry", "language": "pt-br", "confidence": 0.75, "needs_human": true, "extra": 1});
-    let script = serde_json::json!({"summary": "a judgement", "steps": [{"head": {}}, "role",
-        {"text": judgement.to_string()}, {"finish": "stop"}, "usage", "done"]});
+    let message = serde_json::json!({"role": "assistant", "content": judgement.to_string()});
+    let body = serde_json::json!({"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m",
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 900, "completion_tokens": 50, "total_tokens": 950}, "x_groq": {"id": "req_1"}});
+    let script = serde_json::json!({"summary": "a judgement", "steps":
+        [{"head": {"headers": {"content-type": "application/json"}}}, {"body": body}]});
     sim.control()
         .set_script("judgement", serde_json::from_value(script).unwrap())
         .unwrap();
@@ -252,11 +257,16 @@ async fn failures_of_the_provider_tell_their_calls_beside_the_rest() {
         ("[sim:ok tokens=0]", Code::Aborted, "EMPTY_ANSWER"),
         (limited, Code::ResourceExhausted, "UPSTREAM_RATE_LIMITED"),
     ] {
-        let (desk, _sim) = Desk::simulated(&[]).await;
+        // A service for each: what one call learns of the provider may keep another from being made.
+        let desks = [
+            Desk::simulated(&[]).await,
+            Desk::simulated(&[]).await,
+            Desk::simulated(&[]).await,
+        ];
         let statuses = [
-            summarize(&desk, scenario).await.unwrap_err(),
-            rewrite(&desk, scenario, proto::Tone::Neutral).await.unwrap_err(),
-            triage(&desk, &scenario.replace("ok tokens=0", "length empty=true"))
+            summarize(&desks[0].0, scenario).await.unwrap_err(),
+            rewrite(&desks[1].0, scenario, proto::Tone::Neutral).await.unwrap_err(),
+            triage(&desks[2].0, &scenario.replace("ok tokens=0", "length empty=true"))
                 .await
                 .unwrap_err(),
         ];
