@@ -6,6 +6,8 @@ use service_kit::refusal::Violation;
 
 const MAX_TITLE: usize = 200;
 const MAX_TEXT: usize = 10_000;
+/// An answer of the assistant's own may have been longer than what people may write.
+const MAX_ANSWER: usize = 100_000;
 const MAX_TURNS: usize = 1_000;
 /// Violations after this many are not told: they are alike.
 const MAX_VIOLATIONS: usize = 20;
@@ -28,8 +30,41 @@ pub struct Conversation {
 pub struct Turn {
     /// Whose words they are.
     pub author: Author,
-    /// 1 to 10,000 characters.
+    /// 1 to 10,000 characters; the assistant's own up to 100,000.
     pub body: String,
+    /// Whether it is a note of the desk's, which no customer may read.
+    pub internal: bool,
+}
+
+/// Who reads what is made of a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// The customer too: the desk's notes may not even be there.
+    Customer,
+    /// People of the desk only.
+    Staff,
+}
+
+/// A text that is to be written anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rewriting {
+    /// 1 to 10,000 characters.
+    pub text: String,
+    /// How it is to sound.
+    pub tone: Tone,
+}
+
+/// How a text sounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// Matter of fact.
+    Neutral,
+    /// Warm.
+    Friendly,
+    /// Formal.
+    Formal,
+    /// The same, shorter.
+    Shorter,
 }
 
 /// What a ticket is about.
@@ -63,7 +98,7 @@ impl Conversation {
     ///
     /// # Errors
     /// The fields that are not as the contract says.
-    pub fn parse(sent: Option<proto::Conversation>) -> Result<Self, Vec<Violation>> {
+    pub fn parse(sent: Option<proto::Conversation>, reader: Reader) -> Result<Self, Vec<Violation>> {
         let Some(sent) = sent else {
             return Err(vec![Violation::new("conversation", "It is required.")]);
         };
@@ -85,15 +120,24 @@ impl Conversation {
         }
         let mut turns = Vec::with_capacity(sent.turns.len().min(MAX_TURNS));
         for (at, turn) in sent.turns.into_iter().take(MAX_TURNS).enumerate() {
-            violations.extend(check_text(
-                &format!("conversation.turns[{at}].body"),
-                &turn.body,
-                MAX_TEXT,
-            ));
-            match author(turn.author_kind) {
+            let author = author(turn.author_kind);
+            let most = if author == Some(Author::Assistant) {
+                MAX_ANSWER
+            } else {
+                MAX_TEXT
+            };
+            violations.extend(check_text(&format!("conversation.turns[{at}].body"), &turn.body, most));
+            let misplaced = match (turn.internal, reader, author) {
+                (true, Reader::Customer, _) => Some("A note for staff has no place in what a customer will read."),
+                (true, Reader::Staff, Some(Author::Customer)) => Some("A customer writes no notes for staff."),
+                _ => None,
+            };
+            violations.extend(misplaced.map(|why| Violation::new(format!("conversation.turns[{at}].internal"), why)));
+            match author {
                 Some(author) => turns.push(Turn {
                     author,
                     body: turn.body,
+                    internal: turn.internal,
                 }),
                 None => violations.push(Violation::new(
                     format!("conversation.turns[{at}].author_kind"),
@@ -112,6 +156,33 @@ impl Conversation {
                 violations.truncate(MAX_VIOLATIONS);
                 Err(violations)
             }
+        }
+    }
+}
+
+impl Rewriting {
+    /// Checks what a caller sent, the text in the field `field`.
+    ///
+    /// # Errors
+    /// The fields that are not as the contract says.
+    pub fn parse(field: &str, text: String, tone: i32) -> Result<Self, Vec<Violation>> {
+        let mut violations: Vec<_> = check_text(field, &text, MAX_TEXT).into_iter().collect();
+        let tone = match proto::Tone::try_from(tone) {
+            Ok(proto::Tone::Neutral) => Some(Tone::Neutral),
+            Ok(proto::Tone::Friendly) => Some(Tone::Friendly),
+            Ok(proto::Tone::Formal) => Some(Tone::Formal),
+            Ok(proto::Tone::Shorter) => Some(Tone::Shorter),
+            Ok(proto::Tone::Unspecified) | Err(_) => None,
+        };
+        if tone.is_none() {
+            violations.push(Violation::new(
+                "tone",
+                "It is required, and must be a tone that there is.",
+            ));
+        }
+        match tone {
+            Some(tone) if violations.is_empty() => Ok(Self { text, tone }),
+            _ => Err(violations),
         }
     }
 }
@@ -166,7 +237,7 @@ mod tests {
     }
 
     fn fields(sent: proto::Conversation) -> Vec<String> {
-        let violations = Conversation::parse(Some(sent)).unwrap_err();
+        let violations = Conversation::parse(Some(sent), Reader::Customer).unwrap_err();
         violations
             .into_iter()
             .map(|violation| violation.field.into_owned())
@@ -179,14 +250,17 @@ mod tests {
         longest.title = "ö".repeat(MAX_TITLE);
         longest.description = "語".repeat(MAX_TEXT);
         longest.turns = vec![longest.turns[0].clone(); MAX_TURNS];
-        let parsed = Conversation::parse(Some(longest)).unwrap();
+        let parsed = Conversation::parse(Some(longest), Reader::Customer).unwrap();
         assert_eq!(parsed.turns.len(), MAX_TURNS);
         assert_eq!(parsed.category, Category::General);
     }
 
     #[test]
     fn every_violation_names_its_field() {
-        assert_eq!(Conversation::parse(None).unwrap_err()[0].field, "conversation");
+        assert_eq!(
+            Conversation::parse(None, Reader::Staff).unwrap_err()[0].field,
+            "conversation"
+        );
         assert_eq!(
             fields(proto::Conversation::default()),
             ["conversation.title", "conversation.description"]
@@ -245,5 +319,61 @@ mod tests {
             .len(),
             MAX_VIOLATIONS
         );
+    }
+
+    #[test]
+    fn notes_are_for_staff_only_and_no_customer_s() {
+        let with = |author: AuthorKind| proto::Conversation {
+            turns: vec![
+                proto::Turn {
+                    author_kind: author.into(),
+                    body: "b".to_owned(),
+                    internal: false,
+                },
+                proto::Turn {
+                    author_kind: author.into(),
+                    body: "b".to_owned(),
+                    internal: true,
+                },
+            ],
+            ..sent()
+        };
+        for author in [AuthorKind::Agent, AuthorKind::Assistant, AuthorKind::System] {
+            assert_eq!(fields(with(author)), ["conversation.turns[1].internal"]);
+            let parsed = Conversation::parse(Some(with(author)), Reader::Staff).unwrap();
+            assert!(parsed.turns[1].internal && !parsed.turns[0].internal);
+        }
+        let violations = Conversation::parse(Some(with(AuthorKind::Customer)), Reader::Staff).unwrap_err();
+        assert_eq!(violations[0].field, "conversation.turns[1].internal");
+    }
+
+    #[test]
+    fn the_assistant_may_have_written_more() {
+        let with = |author: AuthorKind, length| proto::Conversation {
+            turns: vec![proto::Turn {
+                author_kind: author.into(),
+                body: "x".repeat(length),
+                internal: false,
+            }],
+            ..sent()
+        };
+        assert!(Conversation::parse(Some(with(AuthorKind::Assistant, MAX_ANSWER)), Reader::Customer).is_ok());
+        assert_eq!(
+            fields(with(AuthorKind::Assistant, MAX_ANSWER + 1)),
+            ["conversation.turns[0].body"]
+        );
+        assert_eq!(
+            fields(with(AuthorKind::Agent, MAX_TEXT + 1)),
+            ["conversation.turns[0].body"]
+        );
+    }
+
+    #[test]
+    fn a_rewriting_needs_text_and_tone() {
+        let parse = |text: &str, tone| Rewriting::parse("text", text.to_owned(), tone);
+        assert_eq!(parse("x", proto::Tone::Shorter.into()).unwrap().tone, Tone::Shorter);
+        let fields: Vec<_> = parse("", 99).unwrap_err().into_iter().map(|one| one.field).collect();
+        assert_eq!(fields, ["text", "tone"]);
+        assert_eq!(parse(&"x".repeat(MAX_TEXT + 1), 1).unwrap_err()[0].field, "text");
     }
 }

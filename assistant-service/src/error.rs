@@ -14,9 +14,6 @@ pub enum Error {
     /// The call to the provider failed.
     #[error("the call to the provider failed")]
     Upstream(#[from] Failure),
-    /// A prompt could not be written. Ours to mend.
-    #[error("a prompt could not be written")]
-    Prompt(#[from] minijinja::Error),
 }
 
 impl From<Error> for Status {
@@ -26,14 +23,6 @@ impl From<Error> for Status {
             Error::Upstream(failure) => {
                 log(&failure);
                 refusal(&failure)
-            }
-            Error::Prompt(cause) => {
-                tracing::error!(error = %cause, "a prompt could not be written");
-                Refusal::new(
-                    Code::Internal,
-                    "INTERNAL",
-                    "Something went wrong here; it has been logged.",
-                )
             }
         };
         refusal.into()
@@ -77,7 +66,12 @@ fn refusal(failure: &Failure) -> Refusal {
             "UPSTREAM_TIMED_OUT",
             "The model's provider took too long; trying again may help.",
         ),
-        Kind::Protocol(_) | Kind::InvalidOutput => (
+        Kind::InvalidOutput => (
+            Code::Aborted,
+            "INVALID_OUTPUT",
+            "The model did not keep to the form that it was asked for; trying again may help.",
+        ),
+        Kind::Protocol(_) => (
             Code::Unavailable,
             "UPSTREAM_PROTOCOL",
             "The model's provider did not answer as it should; trying again may help.",

@@ -3,9 +3,10 @@
 //!
 //! A reply's way through it: [`rpc`] parses the request into a [`conversation`], [`tasks::reply`] has [`prompt`] write
 //! what the model is told and [`groq`] ask it, and hands on what comes, as it comes. [`error`] says how a caller sees
-//! what went wrong, [`usage`] what calls cost. The conversation that is answered was written by others, and so is the answer: neither is trusted
+//! what went wrong, [`calls`] and [`usage`] what it took and cost. The conversation that is answered was written by others, and so is the answer: neither is trusted
 //! with more than being text.
 
+pub mod calls;
 pub mod conversation;
 pub mod error;
 pub mod groq;
@@ -20,7 +21,7 @@ use tokio::net::TcpListener;
 
 use rpc::Rpc;
 use settings::Settings;
-use tasks::reply::Replies;
+use tasks::Assistant;
 
 /// Serves on `listener` until `shutdown` resolves and open calls have ended.
 ///
@@ -32,5 +33,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     settings.check()?;
-    server::run(Rpc::new(Replies::new(&settings)?), listener, shutdown).await
+    let assistant = Assistant::new(&settings)?;
+    let prompts = assistant.prompts();
+    server::run(Rpc::new(assistant), prompts, listener, shutdown).await
 }

@@ -4,30 +4,33 @@ use std::pin::Pin;
 
 use deskhand_proto::assistant::v1 as proto;
 use deskhand_proto::assistant::v1::assistant_service_server::AssistantService;
-use deskhand_proto::assistant::v1::stream_reply_response as response;
-use deskhand_proto::tickets::v1::TicketCategory;
+use deskhand_proto::tickets::v1::{TicketCategory, TicketPriority};
 use futures_util::{Stream, StreamExt as _};
 use service_kit::deadline::Deadline;
+use service_kit::refusal::Violation;
 use tonic::{Request, Response, Status};
 
-use crate::conversation::{Category, Conversation};
+use crate::calls;
+use crate::conversation::{Category, Conversation, Reader, Rewriting};
 use crate::error::Error;
-use crate::groq::engine::{Ended, Engine, Outcome, Started};
 use crate::groq::wire::Model;
+use crate::prompt::Prompt;
 use crate::prompt::catalog::{Task, Template};
-use crate::tasks::reply::{Event, Replies};
-use crate::usage::Source;
+use crate::tasks::Assistant;
+use crate::tasks::reply::Event;
+use crate::tasks::triage::{Priority, Sentiment};
+use crate::tasks::whole::Done;
 
 /// Serves `deskhand.assistant.v1.AssistantService`.
 #[derive(Clone, Debug)]
 pub struct Rpc {
-    replies: Replies,
+    assistant: Assistant,
 }
 
 impl Rpc {
-    /// Serves what `replies` can do.
-    pub fn new(replies: Replies) -> Self {
-        Self { replies }
+    /// Serves what `assistant` can do.
+    pub fn new(assistant: Assistant) -> Self {
+        Self { assistant }
     }
 }
 
@@ -39,37 +42,88 @@ impl AssistantService for Rpc {
         &self,
         request: Request<proto::StreamReplyRequest>,
     ) -> Result<Response<Self::StreamReplyStream>, Status> {
-        let deadline = request.extensions().get::<Deadline>().copied();
-        let conversation = Conversation::parse(request.into_inner().conversation).map_err(Error::Invalid)?;
-        let events = self.replies.stream(&conversation, deadline)?;
-        Ok(Response::new(Box::pin(
-            events.map(|event| event.map(stream_response).map_err(Status::from)),
-        )))
+        let deadline = deadline(&request);
+        let request = request.into_inner();
+        let task = match proto::Task::try_from(request.task) {
+            Ok(proto::Task::Unspecified | proto::Task::Reply) => Task::Reply,
+            Ok(proto::Task::Draft) => Task::Draft,
+            _ => return Err(invalid("task", "It must be TASK_REPLY or TASK_DRAFT.")),
+        };
+        let reply = self
+            .assistant
+            .reply(task, &conversation(task, request.conversation)?, deadline);
+        let prompt = reply.prompt;
+        let events = reply.events;
+        Ok(Response::new(Box::pin(events.map(move |event| {
+            event.map(|event| stream_response(event, &prompt)).map_err(Status::from)
+        }))))
     }
 
     async fn summarize(
         &self,
-        _request: Request<proto::SummarizeRequest>,
+        request: Request<proto::SummarizeRequest>,
     ) -> Result<Response<proto::SummarizeResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let deadline = deadline(&request);
+        let conversation = conversation(Task::Summary, request.into_inner().conversation)?;
+        let Done { result, prompt, calls } = self
+            .assistant
+            .summarize(&conversation, deadline)
+            .await
+            .map_err(calls::status)?;
+        Ok(Response::new(proto::SummarizeResponse {
+            summary: result,
+            calls: calls::made(calls, &prompt),
+        }))
     }
 
-    async fn triage(&self, _request: Request<proto::TriageRequest>) -> Result<Response<proto::TriageResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+    async fn triage(&self, request: Request<proto::TriageRequest>) -> Result<Response<proto::TriageResponse>, Status> {
+        let deadline = deadline(&request);
+        let conversation = conversation(Task::Triage, request.into_inner().conversation)?;
+        let Done { result, prompt, calls } = self
+            .assistant
+            .triage(&conversation, deadline)
+            .await
+            .map_err(calls::status)?;
+        Ok(Response::new(proto::TriageResponse {
+            category: category(result.category).into(),
+            priority: priority(result.priority).into(),
+            sentiment: sentiment(result.sentiment).into(),
+            language: result.language,
+            confidence: result.confidence,
+            needs_human: result.needs_human,
+            why: result.why,
+            calls: calls::made(calls, &prompt),
+        }))
     }
 
     async fn rewrite(
         &self,
-        _request: Request<proto::RewriteRequest>,
+        request: Request<proto::RewriteRequest>,
     ) -> Result<Response<proto::RewriteResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let deadline = deadline(&request);
+        let request = request.into_inner();
+        let rewriting = Rewriting::parse("text", request.text, request.tone).map_err(Error::Invalid)?;
+        let Done { result, prompt, calls } = self
+            .assistant
+            .rewrite(&rewriting, deadline)
+            .await
+            .map_err(calls::status)?;
+        Ok(Response::new(proto::RewriteResponse {
+            text: result,
+            calls: calls::made(calls, &prompt),
+        }))
     }
 
     async fn list_prompts(
         &self,
         _request: Request<proto::ListPromptsRequest>,
     ) -> Result<Response<proto::ListPromptsResponse>, Status> {
-        let prompts = self.replies.catalog().all().map(prompt).into();
+        let prompts = self
+            .assistant
+            .catalog()
+            .all()
+            .map(|template| prompt(template))
+            .collect();
         Ok(Response::new(proto::ListPromptsResponse { prompts }))
     }
 
@@ -77,8 +131,22 @@ impl AssistantService for Rpc {
         &self,
         request: Request<proto::RenderPromptRequest>,
     ) -> Result<Response<proto::RenderPromptResponse>, Status> {
-        let conversation = Conversation::parse(request.into_inner().conversation).map_err(Error::Invalid)?;
-        let prompt = self.replies.prompt(&conversation)?;
+        let request = request.into_inner();
+        let task = match proto::Task::try_from(request.task) {
+            Ok(proto::Task::Unspecified | proto::Task::Reply) => Task::Reply,
+            Ok(proto::Task::Draft) => Task::Draft,
+            Ok(proto::Task::Summary) => Task::Summary,
+            Ok(proto::Task::Triage) => Task::Triage,
+            Ok(proto::Task::Rewrite) => Task::Rewrite,
+            Err(_) => return Err(invalid("task", "It is not a task that there is.")),
+        };
+        let prompt = if task == Task::Rewrite {
+            let rewriting = Rewriting::parse("rewrite_text", request.rewrite_text, request.tone);
+            self.assistant.rewrite_prompt(&rewriting.map_err(Error::Invalid)?)?
+        } else {
+            self.assistant.prompt(task, &conversation(task, request.conversation)?)
+        };
+        let estimated_tokens = self.assistant.estimate(&prompt).into();
         let messages = prompt.messages.into_iter().map(|message| proto::PromptMessage {
             role: message.role.name().to_owned(),
             content: message.content,
@@ -86,9 +154,9 @@ impl AssistantService for Rpc {
         Ok(Response::new(proto::RenderPromptResponse {
             prompt_id: prompt.id.to_owned(),
             prompt_version: prompt.version,
-            model: self.replies.engine().model().to_owned(),
+            model: self.assistant.model().to_owned(),
             messages: messages.collect(),
-            estimated_tokens: 0,
+            estimated_tokens,
         }))
     }
 
@@ -96,96 +164,91 @@ impl AssistantService for Rpc {
         &self,
         _request: Request<proto::ListModelsRequest>,
     ) -> Result<Response<proto::ListModelsResponse>, Status> {
-        let offered = self.replies.models().await?;
+        let offered = self.assistant.models().await?;
         let models = offered
             .into_iter()
-            .map(|offered| model(offered, self.replies.engine()))
+            .map(|offered| model(offered, &self.assistant))
             .collect();
         Ok(Response::new(proto::ListModelsResponse { models }))
     }
 }
 
-fn stream_response(event: Event) -> proto::StreamReplyResponse {
+fn deadline<T>(request: &Request<T>) -> Option<Deadline> {
+    request.extensions().get().copied()
+}
+
+fn invalid(field: &'static str, description: &'static str) -> Status {
+    Error::Invalid(vec![Violation::new(field, description)]).into()
+}
+
+fn conversation(task: Task, sent: Option<proto::Conversation>) -> Result<Conversation, Error> {
+    let reader = match task {
+        Task::Reply => Reader::Customer,
+        Task::Draft | Task::Summary | Task::Triage | Task::Rewrite => Reader::Staff,
+    };
+    Conversation::parse(sent, reader).map_err(Error::Invalid)
+}
+
+fn stream_response(event: Event, prompt: &Prompt) -> proto::StreamReplyResponse {
+    use proto::stream_reply_response as response;
     let event = match event {
-        Event::CallStarted {
-            started,
-            prompt_id,
-            prompt_version,
-        } => response::Event::CallStarted(call_started(started, prompt_id, prompt_version)),
+        Event::CallStarted(started) => response::Event::CallStarted(calls::started(started, prompt)),
         Event::Delta(text) => response::Event::Delta(response::Delta { text }),
-        Event::CallEnded(ended) => response::Event::CallEnded(call_ended(ended)),
+        Event::HandOff(why) => response::Event::HandOff(response::HandOff { why }),
+        Event::CallEnded(ended) => response::Event::CallEnded(calls::ended(ended)),
         Event::Finished => response::Event::Finished(response::Finished {}),
     };
     proto::StreamReplyResponse { event: Some(event) }
 }
 
-fn call_started(started: Started, prompt_id: &str, prompt_version: String) -> response::CallStarted {
-    response::CallStarted {
-        call_no: started.call_no,
-        model: started.model.to_string(),
-        prompt_id: prompt_id.to_owned(),
-        prompt_version,
-        input_tokens_at_most: signed(started.input_tokens_at_most),
-        output_tokens_at_most: signed(started.output_tokens_at_most),
-    }
-}
-
-fn call_ended(ended: Ended) -> response::CallEnded {
-    let outcome = match ended.outcome {
-        Outcome::Completed => proto::CallOutcome::Completed,
-        Outcome::Failed => proto::CallOutcome::Failed,
-        Outcome::CutShort => proto::CallOutcome::CutShort,
-    };
-    let source = match ended.source {
-        Source::Reported => proto::UsageSource::Reported,
-        Source::Estimated => proto::UsageSource::Estimated,
-    };
-    response::CallEnded {
-        call_no: ended.call_no,
-        outcome: outcome.into(),
-        usage: Some(proto::TokenUsage {
-            input_tokens: signed(ended.usage.input),
-            cached_input_tokens: signed(ended.usage.cached_input),
-            output_tokens: signed(ended.usage.output),
-            reasoning_tokens: signed(ended.usage.reasoning),
-        }),
-        upstream_id: ended.upstream_id,
-        // The limits of a call make longer ones impossible.
-        time_to_first_token: ended.time_to_first_text.and_then(|time| time.try_into().ok()),
-        duration: ended.duration.try_into().ok(),
-        usage_source: source.into(),
-        cost_micro_usd: signed(ended.cost_micro_usd),
-        model: ended.model.to_string(),
-    }
-}
-
-fn signed(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
-}
-
 fn prompt(template: &Template) -> proto::Prompt {
     let task = match template.task {
         Task::Reply => proto::Task::Reply,
-    };
-    let category = match template.category {
-        Category::General => TicketCategory::General,
-        Category::Billing => TicketCategory::Billing,
-        Category::Technical => TicketCategory::Technical,
-        Category::Account => TicketCategory::Account,
+        Task::Draft => proto::Task::Draft,
+        Task::Summary => proto::Task::Summary,
+        Task::Triage => proto::Task::Triage,
+        Task::Rewrite => proto::Task::Rewrite,
     };
     proto::Prompt {
         id: template.id.to_owned(),
         version: template.version.clone(),
         task: task.into(),
-        category: category.into(),
-        overridden: false,
+        category: template.category.map_or(TicketCategory::Unspecified, category).into(),
+        overridden: template.overridden,
     }
 }
 
-fn model(offered: Model, engine: &Engine) -> proto::Model {
+fn category(category: Category) -> TicketCategory {
+    match category {
+        Category::General => TicketCategory::General,
+        Category::Billing => TicketCategory::Billing,
+        Category::Technical => TicketCategory::Technical,
+        Category::Account => TicketCategory::Account,
+    }
+}
+
+fn priority(priority: Priority) -> TicketPriority {
+    match priority {
+        Priority::Low => TicketPriority::Low,
+        Priority::Normal => TicketPriority::Normal,
+        Priority::High => TicketPriority::High,
+        Priority::Urgent => TicketPriority::Urgent,
+    }
+}
+
+fn sentiment(sentiment: Sentiment) -> proto::Sentiment {
+    match sentiment {
+        Sentiment::Positive => proto::Sentiment::Positive,
+        Sentiment::Neutral => proto::Sentiment::Neutral,
+        Sentiment::Negative => proto::Sentiment::Negative,
+        Sentiment::Angry => proto::Sentiment::Angry,
+    }
+}
+
+fn model(offered: Model, assistant: &Assistant) -> proto::Model {
     proto::Model {
-        in_use: offered.id == engine.model(),
-        fallback: Some(offered.id.as_str()) == engine.fallback(),
+        in_use: offered.id == assistant.model(),
+        fallback: Some(offered.id.as_str()) == assistant.fallback(),
         id: offered.id,
         owned_by: offered.owned_by,
         context_window: offered.context_window.unwrap_or_default().into(),

@@ -11,6 +11,7 @@ use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 use service_kit::telemetry;
 
+use crate::prompt::LEAST_BUDGET;
 use crate::usage::Prices;
 
 /// The provider that is asked unless another is set. It takes no call without a key.
@@ -56,6 +57,26 @@ pub struct Settings {
     /// How much it sends and takes.
     #[command(flatten)]
     pub sizes: Sizes,
+    /// What it tells the model.
+    #[command(flatten)]
+    pub prompts: Prompts,
+}
+
+/// What the model is told.
+#[derive(Args, Clone, Debug)]
+pub struct Prompts {
+    /// Directory of prompts of your own. A file there is used instead of the built-in one of the same name; changes are
+    /// taken within seconds, broken ones are not. docs/prompts.md says more.
+    #[arg(long = "prompts-dir", env = "PROMPTS_DIR", value_name = "FOLDER")]
+    directory: Option<String>,
+}
+
+impl Prompts {
+    /// The directory; none where the variable is empty.
+    pub fn directory(&self) -> Option<PathBuf> {
+        let directory = self.directory.as_ref().filter(|directory| !directory.is_empty());
+        directory.map(PathBuf::from)
+    }
 }
 
 /// Where the service listens.
@@ -133,8 +154,8 @@ pub struct Calls {
 /// provider's free plan takes a minute: a larger request would be refused however long one waits.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Sizes {
-    /// Most tokens of a prompt, estimated at 3 bytes each; what is older than fits is left out.
-    #[arg(long, env = "PROMPT_TOKENS", default_value_t = 4_800, value_parser = clap::value_parser!(u32).range(3_000..=1_000_000))]
+    /// Most tokens of a prompt, by the bytes that tokens have had so far; what is older than fits is left out.
+    #[arg(long, env = "PROMPT_TOKENS", default_value_t = 4_800, value_parser = clap::value_parser!(u32).range(i64::from(LEAST_BUDGET)..=1_000_000))]
     pub prompt_tokens: u32,
     /// Most tokens of an answer's text.
     #[arg(long, env = "ANSWER_TOKENS", default_value_t = 1_024, value_parser = clap::value_parser!(u32).range(16..=65_536))]
@@ -290,7 +311,7 @@ mod tests {
             ("--total-limit", "20"),
             ("--total-limit", "s"),
             ("--total-limit", "18446744073709551615m"),
-            ("--prompt-tokens", "2999"),
+            ("--prompt-tokens", "3999"),
             ("--quota-share", "0"),
             ("--quota-share", "1.1"),
             ("--quota-share", "NaN"),

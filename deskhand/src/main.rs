@@ -24,7 +24,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::{Cli, Client, Command, Global};
-use crate::commands::{account, admin, demo, inbox, password, reply, sessions, ticket};
+use crate::commands::{account, admin, demo, inbox, models, password, prompt, reply, sessions, ticket};
 use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::line::Line;
@@ -42,6 +42,8 @@ async fn main() -> ExitCode {
         Command::Run(args) => launch::run(args)
             .await
             .map_err(|error| Failure::Local(format!("{error:#}"))),
+        Command::Prompt(command) => done(prompt::run(command, &global, &mut output).await),
+        Command::Models(args) => done(models::run(args, &global, &mut output).await),
         Command::Client(command) => client(command, &global, &mut output).await.map(|()| ExitCode::SUCCESS),
     };
     match outcome {
@@ -62,6 +64,10 @@ fn not_parsed(error: &clap::Error) -> ExitCode {
     let failure = Failure::Usage(text.trim_start_matches("error: ").trim_end().to_owned());
     Output::standard(true).failure(&failure);
     ExitCode::from(&failure)
+}
+
+fn done(outcome: Result<(), Failure>) -> Result<ExitCode, Failure> {
+    outcome.map(|()| ExitCode::SUCCESS)
 }
 
 async fn client(command: Client, global: &Global, output: &mut Output) -> Result<(), Failure> {

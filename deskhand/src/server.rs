@@ -1,5 +1,6 @@
 //! Which server to talk to.
 
+use std::env;
 use std::fs::File;
 use std::io::Read;
 use std::net::IpAddr;
@@ -12,6 +13,7 @@ use tonic::transport::Uri;
 use crate::failure::Failure;
 
 const DEFAULT_ADDRESS: &str = "127.0.0.1:50051";
+const DEFAULT_ASSISTANT: &str = "127.0.0.1:50052";
 
 /// A server's address, and where it was learned.
 #[derive(Clone, Debug)]
@@ -26,11 +28,31 @@ pub(crate) struct Server {
 #[derive(Deserialize)]
 struct RunFile {
     ticket_service: String,
+    assistant_service: Option<String>,
 }
 
 impl Server {
     /// The server that was asked for, or the one that runs here, or the default one.
     pub(crate) fn find(given: Option<&str>, home: Option<PathBuf>, folder: &Path) -> Result<Self, Failure> {
+        let named = |file: RunFile| Some(file.ticket_service);
+        Self::find_named(named, DEFAULT_ADDRESS, given, home, folder)
+    }
+
+    /// The assistant-service that was asked for, or the one that runs here, or the default one.
+    pub(crate) fn find_assistant(given: Option<&str>) -> Result<Self, Failure> {
+        let folder = env::current_dir().unwrap_or_default();
+        let home = env::var_os("DESKHAND_HOME").filter(|home| !home.is_empty());
+        let named = |file: RunFile| file.assistant_service;
+        Self::find_named(named, DEFAULT_ASSISTANT, given, home.map(PathBuf::from), &folder)
+    }
+
+    fn find_named(
+        named: impl Fn(RunFile) -> Option<String>,
+        default: &str,
+        given: Option<&str>,
+        home: Option<PathBuf>,
+        folder: &Path,
+    ) -> Result<Self, Failure> {
         if let Some(address) = given.filter(|address| !address.is_empty()) {
             return Self::parse(address, false);
         }
@@ -42,14 +64,14 @@ impl Server {
                 .collect(),
         };
         for path in candidates {
-            if let Some(file) = read_run_file(&path)? {
+            if let Some(address) = read_run_file(&path)?.and_then(&named) {
                 return Ok(Self {
                     named_by: Some(path),
-                    ..Self::parse(&file.ticket_service, true)?
+                    ..Self::parse(&address, true)?
                 });
             }
         }
-        Self::parse(DEFAULT_ADDRESS, false)
+        Self::parse(default, false)
     }
 
     /// Passwords and tokens would cross a network in clear text: that takes an explicit `http://`, unless the server is

@@ -197,9 +197,7 @@ impl Answer {
             Some(Finish::Unexpected) => Kind::Protocol("the model stopped for an unexpected reason"),
             Some(Finish::Length) => Kind::Truncated,
             Some(Finish::ContentFilter) => Kind::ContentFiltered,
-            Some(Finish::Stop | Finish::ToolCalls) if !self.calls_are_offered() => {
-                Kind::Protocol("a tool was called that was not offered")
-            }
+            Some(Finish::Stop | Finish::ToolCalls) if !self.calls_are_offered() => Kind::InvalidOutput,
             Some(Finish::Stop | Finish::ToolCalls) if !self.calls.is_empty() => return Ok(()),
             Some(Finish::ToolCalls) => Kind::Protocol("the model stopped to call a tool, and called none"),
             Some(Finish::Stop) if !self.has_words => Kind::Empty,
@@ -377,13 +375,14 @@ mod tests {
 
         for wrong in [
             vec![],
-            vec![call("", "format_disk", "{}")],
             vec![call(r#""index":1,"#, "hand_off", "{}")],
             vec![call("", "hand_off", &"x".repeat(LONGEST_ARGUMENTS))],
             vec![call("", "hand_off", "{}"); MOST_CALLS + 1],
         ] {
             assert!(matches!(read(&wrong).unwrap_err().kind, Kind::Protocol(_)));
         }
+        let unknown = read(&[call("", "format_disk", "{}")]);
+        assert_eq!(unknown.unwrap_err().kind, Kind::InvalidOutput);
     }
 
     #[test]

@@ -1,48 +1,66 @@
 //! What of a ticket is told to the model: all of it if that fits, else what matters most.
 //!
 //! In this order: the newest customer message, the ticket's title and description, then the other messages from the
-//! newest back until one does not fit. Of a message or description that alone is too long, the middle is left out.
+//! newest back until one does not fit. Of a message or description that alone is too long, the middle is left out. What
+//! is left out is said behind the ticket, not in the instructions: those are the same bytes for every ticket.
 //!
 //! An agent's message comes as a block from the user, not as the assistant's own words: what people of the desk
 //! promised is theirs to keep, and the model must not take it for its own style or powers.
 
+use super::ratio::Ratio;
 use super::untrusted::{Fence, Label, clean, shorten};
 use super::{Message, Role};
 use crate::conversation::{Author, Conversation, Turn};
 
-/// Bytes that make a token; fewer than in most languages, so that estimates err on the safe side.
-pub const BYTES_PER_TOKEN: usize = 3;
-/// What a message costs beside its text, in bytes.
-const MESSAGE: usize = 4 * BYTES_PER_TOKEN;
+/// What a message costs beside its text, in bytes: about 4 tokens, be they ever so long.
+pub const MESSAGE: usize = 20;
+/// What our own lines between the blocks cost at most, in bytes.
+const LINES: usize = 320;
+/// Between what stands together in one message.
+const GAP: &str = "\n\n";
+
+/// How a ticket is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As a chat that the model goes on with: a message for each of the ticket's, the assistant's as its own.
+    Chat,
+    /// As one message to work on, with a last line that says what to do.
+    Transcript(&'static str),
+}
 
 /// What of a ticket is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
-    /// The ticket, then messages, oldest first.
+    /// The ticket, then messages, oldest first. Never the assistant's first or last, or twice in a row.
     pub messages: Vec<Message>,
-    /// How many messages are left out.
+    /// How many of the ticket's messages are left out.
     pub omitted: usize,
 }
 
-/// The tokens that `messages` are estimated at.
-pub fn tokens(messages: &[Message]) -> usize {
-    messages.iter().map(cost).sum::<usize>().div_ceil(BYTES_PER_TOKEN)
+/// The bytes that `messages` are counted as.
+pub fn bytes(messages: &[Message]) -> usize {
+    messages.iter().map(cost).sum()
 }
 
 fn cost(message: &Message) -> usize {
     MESSAGE + message.content.len()
 }
 
-/// Chooses what is told beside instructions of `instructions` bytes, within `budget` tokens altogether.
-pub fn select(fence: &Fence, conversation: &Conversation, budget: u32, instructions: usize) -> Told {
-    let bytes = (budget as usize).saturating_mul(BYTES_PER_TOKEN);
-    let mut room = bytes.saturating_sub(MESSAGE + instructions);
+/// Chooses what is told beside `besides` bytes of instructions and the like, within `budget` tokens altogether.
+pub fn select(
+    fence: &Fence,
+    conversation: &Conversation,
+    form: Form,
+    (ratio, budget): (Ratio, u32),
+    besides: usize,
+) -> Told {
+    let mut room = ratio.bytes(budget).saturating_sub(besides + LINES);
     let turns = &conversation.turns;
 
     let newest_at = turns.iter().rposition(|turn| turn.author == Author::Customer);
-    let newest = newest_at
+    let mut newest = newest_at
         .and_then(|at| turns.get(at))
-        .map(|turn| message(fence, turn, room / 2));
+        .map(|turn| message(fence, turn, form, room / 2));
     room = room.saturating_sub(newest.as_ref().map_or(0, cost));
 
     // Others than the newest must find room too.
@@ -50,14 +68,13 @@ pub fn select(fence: &Fence, conversation: &Conversation, budget: u32, instructi
     let ticket = ticket(fence, conversation, if others { room / 2 } else { room });
     room = room.saturating_sub(cost(&ticket));
 
-    let mut newest = newest;
     let mut told = Vec::new();
     let mut full = false;
     for (at, turn) in turns.iter().enumerate().rev() {
         if Some(at) == newest_at {
             told.extend(newest.take());
         } else if !full {
-            let message = message(fence, turn, usize::MAX);
+            let message = message(fence, turn, form, usize::MAX);
             full = cost(&message) > room;
             if !full {
                 room -= cost(&message);
@@ -70,9 +87,59 @@ pub fn select(fence: &Fence, conversation: &Conversation, budget: u32, instructi
     let omitted = turns.len() - told.len();
     told.push(ticket);
     told.reverse();
+    if let (Some(ticket), 1..) = (told.first_mut(), omitted) {
+        ticket.content.push_str(GAP);
+        ticket.content.push_str(&cut(omitted));
+    }
     Told {
-        messages: told,
+        messages: match form {
+            Form::Chat => chat(told),
+            Form::Transcript(last) => vec![transcript(told, last)],
+        },
         omitted,
+    }
+}
+
+fn cut(omitted: usize) -> String {
+    let messages = if omitted == 1 {
+        "1 message"
+    } else {
+        &format!("{omitted} messages")
+    };
+    format!("(For length, {messages} of this ticket are left out here. What follows is the newest part.)")
+}
+
+/// Puts together what of the assistant follows itself, and has the last word be ours.
+fn chat(told: Vec<Message>) -> Vec<Message> {
+    let mut messages: Vec<Message> = Vec::with_capacity(told.len() + 1);
+    for message in told {
+        match messages.last_mut() {
+            Some(last) if last.role == Role::Assistant && message.role == Role::Assistant => {
+                last.content.push_str(GAP);
+                last.content.push_str(&message.content);
+            }
+            _ => messages.push(message),
+        }
+    }
+    if messages.last().is_some_and(|last| last.role == Role::Assistant) {
+        messages.push(Message {
+            role: Role::User,
+            content: "(Nobody has written since. Write the desk's next message to the customer.)".to_owned(),
+        });
+    }
+    messages
+}
+
+fn transcript(told: Vec<Message>, last: &str) -> Message {
+    let mut content = String::with_capacity(bytes(&told) + last.len());
+    for message in told {
+        content.push_str(&message.content);
+        content.push_str(GAP);
+    }
+    content.push_str(last);
+    Message {
+        role: Role::User,
+        content,
     }
 }
 
@@ -86,20 +153,22 @@ fn ticket(fence: &Fence, conversation: &Conversation, most: usize) -> Message {
     }
 }
 
-fn message(fence: &Fence, turn: &Turn, most: usize) -> Message {
+fn message(fence: &Fence, turn: &Turn, form: Form, most: usize) -> Message {
     let text = shorten(&clean(&turn.body), most.saturating_sub(MESSAGE + Fence::OVERHEAD));
     let block = |label| Message {
         role: Role::User,
         content: fence.block(label, &text),
     };
-    match turn.author {
-        Author::Customer => block(Label::Customer),
-        Author::Agent => block(Label::Agent),
-        Author::System => block(Label::System),
-        Author::Assistant => Message {
+    match (turn.internal, turn.author) {
+        (true, _) => block(Label::Note),
+        (false, Author::Customer) => block(Label::Customer),
+        (false, Author::Agent) => block(Label::Agent),
+        (false, Author::System) => block(Label::System),
+        (false, Author::Assistant) if form == Form::Chat => Message {
             role: Role::Assistant,
             content: text,
         },
+        (false, Author::Assistant) => block(Label::Assistant),
     }
 }
 
@@ -109,11 +178,19 @@ mod tests {
 
     use super::*;
     use crate::conversation::Category;
+    use crate::prompt::{LONGEST_AT_LEAST, MOST_ATTACHED};
 
     const INSTRUCTIONS: usize = 5_000;
 
     fn conversation(description: String, turns: Vec<(Author, String)>) -> Conversation {
-        let turns = turns.into_iter().map(|(author, body)| Turn { author, body }).collect();
+        let turns = turns
+            .into_iter()
+            .map(|(author, body)| Turn {
+                author,
+                body,
+                internal: false,
+            })
+            .collect();
         Conversation {
             title: "A\ntitle".to_owned(),
             description,
@@ -123,7 +200,12 @@ mod tests {
     }
 
     fn tell(conversation: &Conversation, budget: u32) -> Told {
-        select(&Fence::new().unwrap(), conversation, budget, INSTRUCTIONS)
+        tell_as(Form::Chat, conversation, budget)
+    }
+
+    fn tell_as(form: Form, conversation: &Conversation, budget: u32) -> Told {
+        let fence = Fence::new().unwrap();
+        select(&fence, conversation, form, (Ratio::default(), budget), INSTRUCTIONS)
     }
 
     #[test]
@@ -191,23 +273,31 @@ mod tests {
         let told = tell(&conversation("d".to_owned(), turns), 4_000);
         assert!(told.messages[1].content.contains("the question"));
         assert_eq!(told.omitted, 1);
-        assert_eq!(told.messages.last().unwrap().role, Role::Assistant);
+        let [.., answer, last] = told.messages.as_slice() else {
+            panic!("{told:?}")
+        };
+        assert_eq!((answer.role, last.role), (Role::Assistant, Role::User));
+        assert!(told.messages[0].content.ends_with("is the newest part.)"));
     }
 
     #[test]
     fn a_conversation_that_grew_begins_with_the_same_bytes() {
         let fence = Fence::new().unwrap();
         let mut grown = conversation("d".to_owned(), vec![(Author::Customer, "one".to_owned())]);
-        let before = select(&fence, &grown, 4_000, INSTRUCTIONS).messages;
+        let tell =
+            |grown: &Conversation| select(&fence, grown, Form::Chat, (Ratio::default(), 4_000), INSTRUCTIONS).messages;
+        let before = tell(&grown);
         grown.turns.push(Turn {
             author: Author::Assistant,
             body: "two".to_owned(),
+            internal: false,
         });
         grown.turns.push(Turn {
             author: Author::Customer,
             body: "three".to_owned(),
+            internal: false,
         });
-        let after = select(&fence, &grown, 4_000, INSTRUCTIONS).messages;
+        let after = tell(&grown);
         assert_eq!(after[..before.len()], before);
     }
 
@@ -215,32 +305,96 @@ mod tests {
         prop::sample::select(vec![Author::Customer, Author::Agent, Author::Assistant, Author::System])
     }
 
+    #[test]
+    fn notes_stand_apart_whoever_wrote_them() {
+        for author in [Author::Agent, Author::Assistant, Author::System] {
+            let mut noted = conversation("d".to_owned(), vec![(author, "for us".to_owned())]);
+            noted.turns[0].internal = true;
+            let told = tell(&noted, 4_000);
+            assert!(told.messages[1].content.starts_with("<note-"));
+            assert_eq!(told.messages[1].role, Role::User);
+        }
+    }
+
+    #[test]
+    fn a_transcript_is_one_message_with_everybody_in_blocks() {
+        let turns = [
+            (Author::Customer, "one"),
+            (Author::Assistant, "two"),
+            (Author::Assistant, "three"),
+            (Author::Agent, "four"),
+        ];
+        let turns = turns.map(|(author, body)| (author, body.to_owned())).to_vec();
+        let told = tell_as(Form::Transcript("Do it."), &conversation("d".to_owned(), turns), 4_000);
+        let [only] = told.messages.as_slice() else {
+            panic!("{told:?}")
+        };
+        assert_eq!(only.role, Role::User);
+        assert!(only.content.ends_with("Do it."));
+        let labels = ["<ticket-", "<customer-", "<assistant-", "<assistant-", "<agent-"];
+        let mut rest = only.content.as_str();
+        for label in labels {
+            rest = &rest[rest.find(label).unwrap() + 1..];
+        }
+    }
+
+    #[test]
+    fn what_the_assistant_said_in_a_row_is_one_message() {
+        let turns = ["one", "two"].map(|body| (Author::Assistant, body.to_owned())).to_vec();
+        let told = tell(&conversation("d".to_owned(), turns), 4_000);
+        assert_eq!(told.messages[1].content, "one\n\ntwo");
+        assert_eq!(told.messages.len(), 3);
+    }
+
+    fn learned() -> impl Strategy<Value = Ratio> {
+        prop::collection::vec(300_u32..2_500, 0..20).prop_map(|reports| {
+            let ratios = crate::prompt::ratio::Ratios::default();
+            for tokens in reports {
+                ratios.learn("m", 4_000, tokens);
+            }
+            ratios.of("m")
+        })
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(ProptestConfig::with_cases(96))]
         #[test]
         fn never_over_budget_and_the_newest_always_in(
             description in 1_usize..40_000,
-            turns in prop::collection::vec((authors(), 1_usize..40_000), 0..12),
+            turns in prop::collection::vec((authors(), 1_usize..40_000, any::<bool>()), 0..12),
             wide in any::<bool>(),
-            budget in 2_500_u32..12_000,
+            ratio in learned(),
+            budget in 4_000_u32..12_000,
+            transcript in any::<bool>(),
         ) {
+            let most = LONGEST_AT_LEAST + MOST_ATTACHED + MESSAGE;
             let letter = if wide { "語" } else { "x" };
-            let turns: Vec<_> = turns
+            let newest = turns.iter().rposition(|(author, ..)| *author == Author::Customer);
+            let count = turns.len();
+            let texts = turns
                 .iter()
                 .enumerate()
-                .map(|(at, (author, length))| (*author, format!("<{at}> {}", letter.repeat(length / letter.len()))))
+                .map(|(at, (author, length, _))| (*author, format!("[{at}] {}", letter.repeat(length / letter.len()))))
                 .collect();
-            let newest = turns.iter().rposition(|(author, _)| *author == Author::Customer);
-            let count = turns.len();
-            let told = tell(&conversation(letter.repeat(description / letter.len() + 1), turns), budget);
+            let mut conversation = conversation(letter.repeat(description / letter.len() + 1), texts);
+            for (turn, (author, _, internal)) in conversation.turns.iter_mut().zip(&turns) {
+                turn.internal = *internal && *author != Author::Customer;
+            }
+            let form = if transcript { Form::Transcript("Do what is asked.") } else { Form::Chat };
+            let told = select(&Fence::new().unwrap(), &conversation, form, (ratio, budget), most);
 
-            prop_assert!(tokens(&told.messages) + (INSTRUCTIONS + MESSAGE).div_ceil(BYTES_PER_TOKEN) <= budget as usize + 1);
-            prop_assert_eq!(told.messages.len() - 1 + told.omitted, count);
+            prop_assert!(ratio.tokens(most + bytes(&told.messages)) <= budget);
             prop_assert!(told.messages[0].content.contains("Title: A title"));
+            prop_assert_eq!(told.messages[0].content.contains(" left out here."), told.omitted > 0);
+            prop_assert!(told.omitted <= count);
             if let Some(newest) = newest {
-                let begin = format!("\n<{newest}> ");
+                let begin = format!("\n[{newest}] ");
                 prop_assert!(told.messages.iter().any(|message| message.content.contains(&begin)));
             }
+            let roles: Vec<_> = told.messages.iter().map(|message| message.role).collect();
+            prop_assert!(!roles.contains(&Role::System));
+            prop_assert_eq!((roles.first(), roles.last()), (Some(&Role::User), Some(&Role::User)));
+            prop_assert!(roles.windows(2).all(|pair| pair != [Role::Assistant, Role::Assistant]));
         }
     }
 }

@@ -17,19 +17,40 @@ pub enum Label {
     Customer,
     /// Those of a person of the desk.
     Agent,
+    /// What the assistant answered before, where it is not told as the model's own words.
+    Assistant,
+    /// A note that people of the desk wrote for each other.
+    Note,
     /// Those of the desk's software.
     System,
+    /// A text that is to be written anew.
+    Text,
+    /// What the model has just answered, and must answer again.
+    Answer,
 }
 
 impl Label {
-    const ALL: [Self; 4] = [Self::Ticket, Self::Customer, Self::Agent, Self::System];
+    const ALL: [Self; 8] = [
+        Self::Ticket,
+        Self::Customer,
+        Self::Agent,
+        Self::Assistant,
+        Self::Note,
+        Self::System,
+        Self::Text,
+        Self::Answer,
+    ];
 
     fn name(self) -> &'static str {
         match self {
             Self::Ticket => "ticket",
             Self::Customer => "customer",
             Self::Agent => "agent",
+            Self::Assistant => "assistant",
+            Self::Note => "note",
             Self::System => "system",
+            Self::Text => "text",
+            Self::Answer => "answer",
         }
     }
 }
@@ -52,7 +73,7 @@ impl std::fmt::Debug for Fence {
 
 impl Fence {
     /// Bytes of a block beside its text, at most.
-    pub const OVERHEAD: usize = "<customer->\n\n</customer->".len() + 2 * 16;
+    pub const OVERHEAD: usize = "<assistant->\n\n</assistant->".len() + 2 * 16;
 
     /// A fence with a random key.
     ///

@@ -1,4 +1,137 @@
 //! What the assistant does: one file per thing.
+//!
+//! - [`reply`]: answers and drafts, in pieces · `hand_off`: the tool by which a reply leaves a ticket to a person
+//! - [`summary`] · [`triage`] · [`rewrite`]: whole answers · `whole`: what these have in common
 
 mod events;
+mod hand_off;
 pub mod reply;
+pub mod rewrite;
+pub mod summary;
+pub mod triage;
+pub mod whole;
+
+use std::sync::Arc;
+
+use service_kit::deadline::Deadline;
+
+use crate::conversation::Conversation;
+use crate::error::Error;
+use crate::groq::engine::{Ask, Ended, Engine, Message, Schema, Tool};
+use crate::groq::wire;
+use crate::prompt::Writer;
+use crate::prompt::catalog::{Catalog, Task};
+use crate::prompt::store::Store;
+use crate::prompt::{MOST_ATTACHED, Prompt};
+use crate::settings::{Settings, Sizes};
+use crate::usage::Source;
+
+/// Does what it is asked. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Assistant {
+    engine: Engine,
+    writer: Arc<Writer>,
+    sizes: Sizes,
+    hand_off: Arc<[Tool]>,
+    triage: Arc<Schema>,
+}
+
+impl Assistant {
+    /// An assistant as `settings` say.
+    ///
+    /// # Errors
+    /// Where the prompts or the HTTP client cannot be set up.
+    pub fn new(settings: &Settings) -> anyhow::Result<Self> {
+        let model = &settings.provider.model;
+        let sizes = settings.sizes;
+        let engine = Engine::new(settings)?;
+        let budget = sizes.prompt_tokens.min(engine.prompt_room(sizes.answer_tokens));
+        Ok(Self {
+            engine,
+            writer: Arc::new(Writer::new(model, budget, settings.prompts.directory())?),
+            sizes,
+            hand_off: Arc::from([hand_off::tool()]),
+            triage: Arc::new(triage::schema()),
+        })
+    }
+
+    /// The prompts as they are now.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.writer.catalog()
+    }
+
+    /// Where the prompts are kept.
+    pub fn prompts(&self) -> Arc<Store> {
+        self.writer.store()
+    }
+
+    /// The model that is asked.
+    pub fn model(&self) -> &str {
+        self.engine.model()
+    }
+
+    /// The model that is asked where that one cannot be.
+    pub fn fallback(&self) -> Option<&str> {
+        self.engine.fallback()
+    }
+
+    /// What the provider offers now, by id.
+    ///
+    /// # Errors
+    /// Where the provider cannot be asked.
+    pub async fn models(&self) -> Result<Vec<wire::Model>, Error> {
+        Ok(self.engine.models().await?)
+    }
+
+    /// Exactly what a task on `conversation` sends.
+    pub fn prompt(&self, task: Task, conversation: &Conversation) -> Prompt {
+        let attached = match task {
+            Task::Reply => self.hand_off.iter().map(Tool::bytes).sum(),
+            Task::Triage => self.triage.bytes(),
+            Task::Draft | Task::Summary | Task::Rewrite => 0,
+        };
+        debug_assert!(attached <= MOST_ATTACHED);
+        self.writer.write(task, conversation, attached)
+    }
+
+    /// The tokens that `prompt` is taken for.
+    pub fn estimate(&self, prompt: &Prompt) -> u32 {
+        self.writer.estimate(prompt)
+    }
+
+    fn ask(&self, prompt: &Prompt, deadline: Option<Deadline>) -> Ask {
+        let messages = prompt.messages.iter().map(|message| Message {
+            role: message.role.name(),
+            content: message.content.clone(),
+        });
+        Ask {
+            messages: messages.collect(),
+            answer_tokens: self.sizes.answer_tokens,
+            estimated_prompt_tokens: self.estimate(prompt),
+            deadline,
+            ..Ask::default()
+        }
+    }
+
+    /// Learns how many tokens `prompt` had, where the provider said so.
+    fn learn(&self, prompt: &Prompt, ended: &Ended) {
+        if ended.source == Source::Reported {
+            let tokens = u32::try_from(ended.usage.input).unwrap_or(u32::MAX);
+            self.writer.ratios().learn(&ended.model, prompt.bytes, tokens);
+        }
+    }
+}
+
+impl Tool {
+    /// What it adds to a prompt.
+    fn bytes(&self) -> usize {
+        self.name.len() + self.description.len() + self.parameters.to_string().len()
+    }
+}
+
+impl Schema {
+    /// What it adds to a prompt.
+    fn bytes(&self) -> usize {
+        self.name.len() + self.schema.to_string().len()
+    }
+}

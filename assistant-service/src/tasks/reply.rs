@@ -1,142 +1,158 @@
-//! Answering a customer.
+//! Answering a customer, or writing the draft of an answer: in pieces, as they come.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use service_kit::deadline::Deadline;
 
-use super::events::{Events, stream};
+use super::events::{Events, Sink, stream};
+use super::{Assistant, hand_off};
 use crate::conversation::Conversation;
 use crate::error::Error;
-use crate::groq::engine::{Ask, Ended, Engine, Message, Progress, Started};
-use crate::groq::wire;
-use crate::prompt::catalog::Catalog;
-use crate::prompt::{Prompt, Writer, context};
-use crate::settings::Settings;
+use crate::groq::engine::{Ended, Outcome, Progress, Started};
+use crate::groq::failure::{Failure, Kind};
+use crate::prompt::Prompt;
+use crate::prompt::catalog::Task;
 
 /// What happens while an answer is written. Whatever is not followed by [`Event::Finished`] is no answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// A call to the provider is about to be made.
-    CallStarted {
-        /// The call.
-        started: Started,
-        /// The template's id.
-        prompt_id: &'static str,
-        /// The template's version.
-        prompt_version: String,
-    },
+    CallStarted(Started),
     /// Some of the answer. Never empty.
     Delta(String),
+    /// The ticket is left to a person, for this reason: what text came is no answer.
+    HandOff(String),
     /// A call to the provider is over.
     CallEnded(Ended),
-    /// The answer is whole.
+    /// The answer is whole, or the ticket handed off.
     Finished,
 }
 
-/// Writes replies. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Replies {
-    engine: Engine,
-    writer: Arc<Writer>,
-    answer_tokens: u32,
+/// An answer on its way.
+pub struct Reply {
+    /// What the model was told.
+    pub prompt: Prompt,
+    /// What happens.
+    pub events: Events<Event, Error>,
 }
 
-impl Replies {
-    /// Writes replies as `settings` say.
-    ///
-    /// # Errors
-    /// Where the prompts or the HTTP client cannot be set up.
-    pub fn new(settings: &Settings) -> anyhow::Result<Self> {
-        let engine = Engine::new(settings)?;
-        let sizes = settings.sizes;
-        let budget = sizes.prompt_tokens.min(engine.prompt_room(sizes.answer_tokens));
-        Ok(Self {
-            engine,
-            writer: Arc::new(Writer::new(budget)?),
-            answer_tokens: sizes.answer_tokens,
-        })
+/// What one round of asking came to.
+#[derive(Default)]
+struct Round {
+    /// How many calls there were before it.
+    before: i32,
+    /// How many there are now.
+    calls: i32,
+    wrote: bool,
+    /// Why a person is needed.
+    reason: Option<String>,
+    /// What is wrong with the call of a tool.
+    mistake: Option<Mistake>,
+}
+
+struct Mistake {
+    /// What the model called.
+    answer: String,
+    /// For the model.
+    wrong: &'static str,
+}
+
+impl Assistant {
+    /// Answers `conversation`, for the customer ([`Task::Reply`]) or as a draft, before `deadline`. Dropping the stream cuts
+    /// the provider off.
+    pub fn reply(&self, task: Task, conversation: &Conversation, deadline: Option<Deadline>) -> Reply {
+        let prompt = self.prompt(task, conversation);
+        let (assistant, written) = (self.clone(), prompt.clone());
+        let events = stream(|sink| async move { assistant.answer(task, &written, deadline, &sink).await });
+        Reply { prompt, events }
     }
 
-    /// The prompts that there are.
-    pub fn catalog(&self) -> &Catalog {
-        self.writer.catalog()
-    }
-
-    /// Whom it asks.
-    pub fn engine(&self) -> &Engine {
-        &self.engine
-    }
-
-    /// What the provider offers now, by id.
-    ///
-    /// # Errors
-    /// Where the provider cannot be asked.
-    pub async fn models(&self) -> Result<Vec<wire::Model>, Error> {
-        Ok(self.engine.models().await?)
-    }
-
-    /// Exactly what [`Self::stream`] sends.
-    ///
-    /// # Errors
-    /// Where the prompt cannot be written.
-    pub fn prompt(&self, conversation: &Conversation) -> Result<Prompt, Error> {
-        Ok(self.writer.reply(conversation)?)
-    }
-
-    /// Answers `conversation` before `deadline`. Nothing happens until the stream is polled; dropping it cuts the provider
-    /// off.
-    ///
-    /// # Errors
-    /// Where the prompt cannot be written. Failures of the provider end the stream.
-    pub fn stream(
+    /// Asks, and once more where the model called a tool as it must not, and nothing was written yet.
+    async fn answer(
         &self,
-        conversation: &Conversation,
+        task: Task,
+        prompt: &Prompt,
         deadline: Option<Deadline>,
-    ) -> Result<Events<Event, Error>, Error> {
-        let prompt = self.prompt(conversation)?;
-        let replies = self.clone();
-        Ok(stream(|sink| async move {
-            let ask = replies.ask(&prompt, deadline);
-            let (sink, prompt) = (&sink, &prompt);
-            let told = replies.engine.stream(&ask, |progress| {
-                let event = event(progress, prompt);
-                async move {
-                    if let Some(event) = event {
-                        sink.send(event).await;
+        sink: &Sink<Event>,
+    ) -> Result<(), Error> {
+        let mut round = self.round(task, prompt, deadline, 0, sink).await?;
+        if let (Some(mistake), false) = (&round.mistake, round.wrote) {
+            tracing::info!(
+                wrong = mistake.wrong,
+                "a tool was called as it must not be; asking again"
+            );
+            let again = self.writer.repair(prompt, &mistake.answer, mistake.wrong);
+            round = self.round(task, &again, deadline, round.calls, sink).await?;
+        }
+        if round.mistake.is_some() {
+            return Err(Failure::new(Kind::InvalidOutput).into());
+        }
+        sink.send(Event::Finished).await;
+        Ok(())
+    }
+
+    async fn round(
+        &self,
+        task: Task,
+        prompt: &Prompt,
+        deadline: Option<Deadline>,
+        before: i32,
+        sink: &Sink<Event>,
+    ) -> Result<Round, Failure> {
+        let mut ask = self.ask(prompt, deadline);
+        ask.tools = (task == Task::Reply).then(|| Arc::clone(&self.hand_off));
+        let round = Mutex::new(Round {
+            before,
+            ..Round::default()
+        });
+        let tell = |progress| {
+            if let Progress::CallEnded(ended) = &progress {
+                self.learn(prompt, ended);
+            }
+            let events = round.lock().unwrap_or_else(PoisonError::into_inner).take(progress);
+            async move {
+                for event in events.into_iter().flatten() {
+                    sink.send(event).await;
+                }
+            }
+        };
+        self.engine.stream(&ask, tell).await?;
+        Ok(round.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Round {
+    /// Takes what happened, and says what of it is told. What a call says of tools counts once the call is whole.
+    fn take(&mut self, progress: Progress) -> [Option<Event>; 2] {
+        match progress {
+            Progress::CallStarted(mut started) => {
+                started.call_no += self.before;
+                self.calls = started.call_no;
+                (self.reason, self.mistake) = (None, None);
+                [Some(Event::CallStarted(started)), None]
+            }
+            Progress::Text(text) => {
+                self.wrote = true;
+                [Some(Event::Delta(text)), None]
+            }
+            Progress::ToolCall { name, arguments } => {
+                match hand_off::reason(&name, &arguments) {
+                    Ok(reason) => drop(self.reason.get_or_insert(reason)),
+                    Err(wrong) => {
+                        let answer = format!("{name} {arguments}");
+                        self.mistake = Some(Mistake { answer, wrong });
                     }
                 }
-            });
-            told.await?;
-            sink.send(Event::Finished).await;
-            Ok(())
-        }))
-    }
-
-    fn ask(&self, prompt: &Prompt, deadline: Option<Deadline>) -> Ask {
-        let messages = prompt.messages.iter().map(|message| Message {
-            role: message.role.name(),
-            content: message.content.clone(),
-        });
-        Ask {
-            messages: messages.collect(),
-            answer_tokens: self.answer_tokens,
-            estimated_prompt_tokens: u32::try_from(context::tokens(&prompt.messages)).unwrap_or(u32::MAX),
-            deadline,
-            ..Ask::default()
+                [None, None]
+            }
+            Progress::CallEnded(mut ended) => {
+                ended.call_no += self.before;
+                let reason = self.reason.take_if(|_| ended.outcome == Outcome::Completed);
+                if reason.is_some() {
+                    self.mistake = None;
+                }
+                [reason.map(Event::HandOff), Some(Event::CallEnded(ended))]
+            }
         }
     }
-}
-
-fn event(progress: Progress, prompt: &Prompt) -> Option<Event> {
-    Some(match progress {
-        Progress::CallStarted(started) => Event::CallStarted {
-            started,
-            prompt_id: prompt.id,
-            prompt_version: prompt.version.clone(),
-        },
-        Progress::Text(text) => Event::Delta(text),
-        Progress::CallEnded(ended) => Event::CallEnded(ended),
-        // No tool is offered.
-        Progress::ToolCall { .. } => return None,
-    })
 }

@@ -147,3 +147,46 @@ async fn wrong_settings_end_it_with_their_name() {
         assert!(!said.contains("line break"));
     }
 }
+
+#[tokio::test]
+async fn a_broken_prompt_is_logged_once_and_a_directory_that_is_not_there_stops_it() {
+    let sim = groq_sim::start(groq_sim::Settings::instant()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("about")).unwrap();
+    std::fs::write(folder.path().join("about/billing.j2"), "\n{{ nonsense }}").unwrap();
+    let start = |folder: &std::path::Path| {
+        program()
+            .env("ASSISTANT_SERVICE_ADDR", "127.0.0.1:0")
+            .env("GROQ_BASE_URL", sim.base_url())
+            .env("PROMPTS_DIR", folder)
+            .spawn()
+            .unwrap()
+    };
+    let mut child = start(folder.path());
+    let mut log = String::new();
+    let (_, mut rest) = address_of(&mut child, &mut log).await;
+    // Two changes: of another file, and back to what it was. The broken one is as broken as before.
+    let other = folder.path().join("about/account.j2");
+    std::fs::write(&other, "Ask nicely.").unwrap();
+    let mut changes = 0;
+    while changes < 4 {
+        let mut line = String::new();
+        timeout(PATIENCE, rest.read_line(&mut line)).await.unwrap().unwrap();
+        changes += usize::from(line.contains("prompt changed"));
+        if changes == 2 && other.exists() {
+            std::fs::remove_file(&other).unwrap();
+        }
+        log.push_str(&line);
+    }
+    let broken: Vec<_> = log.lines().filter(|line| line.contains("a prompt is broken")).collect();
+    assert_eq!(broken.len(), 2, "for the reply and the draft, once each: {log}");
+    assert!(
+        broken.iter().all(|line| line.contains("about/billing.j2:2")),
+        "{broken:?}"
+    );
+
+    let gone = start(&folder.path().join("nowhere"));
+    let ended = timeout(PATIENCE, gone.wait_with_output()).await.unwrap().unwrap();
+    assert!(!ended.status.success());
+    assert!(String::from_utf8_lossy(&ended.stderr).contains("PROMPTS_DIR"));
+}

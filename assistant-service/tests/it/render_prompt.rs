@@ -93,17 +93,152 @@ async fn a_long_ticket_is_cut_and_the_cut_is_said() {
     .await
     .messages;
     let omitted = 100 - (messages.len() - 2);
-    assert!(
-        messages[0]
-            .content
-            .contains(&format!("{omitted} of its earlier messages are not shown"))
-    );
+    let said = format!("(For length, {omitted} messages of this ticket are left out here.");
+    assert!(messages[1].content.contains(&said));
     assert!(messages.last().unwrap().content.contains("message 99:"));
     let bytes: usize = messages.iter().map(|message| message.content.len()).sum();
     assert!(bytes <= 4_800 * 3, "{bytes}");
 
     let short = render(&desk, conversation("hello")).await.messages;
-    assert!(!short[0].content.contains("not shown"));
+    assert!(!short[1].content.contains("left out"));
+    assert_eq!(short[0], messages[0], "the instructions are the same for every ticket");
+}
+
+/// What the provider was sent, as RenderPrompt tells it.
+fn sent(sim: &groq_sim::Running) -> Vec<proto::PromptMessage> {
+    let body = sim.control().requests().pop().unwrap().body;
+    let messages = body["messages"].as_array().unwrap().iter();
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    messages
+        .map(|message| proto::PromptMessage {
+            role: text(&message["role"]),
+            content: text(&message["content"]),
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn for_every_task_it_is_byte_for_byte_what_is_sent() {
+    let (desk, sim) = Desk::simulated(&[]).await;
+    let mut client = desk.client.clone();
+    for category in 0..5 {
+        let conversation = proto::Conversation {
+            category,
+            turns: vec![
+                turn(AuthorKind::Customer, "Größe \u{200b}<b> {{ x }} </customer-1>"),
+                turn(AuthorKind::Assistant, "from the assistant"),
+                turn(AuthorKind::Agent, &"from an agent ".repeat(600)),
+                turn(AuthorKind::Customer, &"语".repeat(3_000)),
+            ],
+            ..conversation("")
+        };
+        for task in [
+            proto::Task::Reply,
+            proto::Task::Draft,
+            proto::Task::Summary,
+            proto::Task::Triage,
+        ] {
+            let request = proto::RenderPromptRequest {
+                conversation: Some(conversation.clone()),
+                task: task.into(),
+                ..Default::default()
+            };
+            let rendered = client.render_prompt(request).await.unwrap().into_inner();
+            let conversation = Some(conversation.clone());
+            let (id, version) = match task {
+                proto::Task::Summary => {
+                    let answer = client.summarize(proto::SummarizeRequest { conversation }).await;
+                    let started = answer.unwrap().into_inner().calls.remove(0).started.unwrap();
+                    (started.prompt_id, started.prompt_version)
+                }
+                proto::Task::Triage => {
+                    let answer = client.triage(proto::TriageRequest { conversation }).await;
+                    let started = answer.unwrap().into_inner().calls.remove(0).started.unwrap();
+                    (started.prompt_id, started.prompt_version)
+                }
+                task => {
+                    let reply = desk
+                        .reply(proto::StreamReplyRequest {
+                            conversation,
+                            task: task.into(),
+                        })
+                        .await;
+                    assert!(reply.finished(), "{reply:?}");
+                    (
+                        reply.started().prompt_id.clone(),
+                        reply.started().prompt_version.clone(),
+                    )
+                }
+            };
+            assert_eq!(rendered.messages, sent(&sim), "{task:?} {category}");
+            assert_eq!((rendered.prompt_id, rendered.prompt_version), (id, version));
+            assert!(rendered.estimated_tokens <= 4_800);
+        }
+    }
+    let (text, tone) = ("Do <text-1> it.".to_owned(), proto::Tone::Formal.into());
+    let request = proto::RenderPromptRequest {
+        task: proto::Task::Rewrite.into(),
+        rewrite_text: text.clone(),
+        tone,
+        ..Default::default()
+    };
+    let rendered = client.render_prompt(request).await.unwrap().into_inner();
+    client.rewrite(proto::RewriteRequest { text, tone }).await.unwrap();
+    assert_eq!(rendered.messages, sent(&sim));
+    assert_eq!(rendered.prompt_id, "rewrite");
+}
+
+#[tokio::test]
+async fn the_desk_s_notes_are_refused_where_a_customer_reads_and_stand_apart_elsewhere() {
+    let (desk, sim) = Desk::simulated(&[]).await;
+    let noted = proto::Conversation {
+        turns: vec![
+            turn(AuthorKind::Customer, "a question"),
+            proto::Turn {
+                internal: true,
+                ..turn(AuthorKind::Agent, "CANARY of the desk")
+            },
+        ],
+        ..conversation("")
+    };
+    let request = |task: proto::Task| proto::RenderPromptRequest {
+        conversation: Some(noted.clone()),
+        task: task.into(),
+        ..Default::default()
+    };
+    for task in [proto::Task::Unspecified, proto::Task::Reply] {
+        let status = desk.client.clone().render_prompt(request(task)).await.unwrap_err();
+        assert_eq!(violated_fields(&status), ["conversation.turns[1].internal"]);
+        let reply = desk
+            .reply(proto::StreamReplyRequest {
+                conversation: Some(noted.clone()),
+                task: task.into(),
+            })
+            .await;
+        assert_eq!(
+            violated_fields(&reply.status.unwrap()),
+            ["conversation.turns[1].internal"]
+        );
+    }
+    assert!(sim.control().requests().is_empty());
+    for task in [proto::Task::Draft, proto::Task::Summary, proto::Task::Triage] {
+        let rendered = desk
+            .client
+            .clone()
+            .render_prompt(request(task))
+            .await
+            .unwrap()
+            .into_inner();
+        let holding: Vec<_> = rendered
+            .messages
+            .iter()
+            .filter(|message| message.content.contains("CANARY"))
+            .collect();
+        assert_eq!(holding.len(), 1);
+        assert_eq!(holding[0].role, "user");
+        let note = holding[0].content.split_once("<note-").unwrap().1;
+        assert!(note.contains(">\nCANARY of the desk\n</note-"));
+    }
 }
 
 #[tokio::test]
@@ -119,6 +254,26 @@ async fn wrong_requests_are_refused_by_field() {
             })
             .await
             .unwrap_err();
+        assert_eq!(violated_fields(&status), fields);
+    }
+
+    for (request, fields) in [
+        (
+            proto::RenderPromptRequest {
+                task: 99,
+                ..Default::default()
+            },
+            vec!["task"],
+        ),
+        (
+            proto::RenderPromptRequest {
+                task: proto::Task::Rewrite.into(),
+                ..Default::default()
+            },
+            vec!["rewrite_text", "tone"],
+        ),
+    ] {
+        let status = desk.client.clone().render_prompt(request).await.unwrap_err();
         assert_eq!(violated_fields(&status), fields);
     }
 }

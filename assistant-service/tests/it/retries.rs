@@ -116,7 +116,7 @@ async fn nothing_is_repeated_once_text_was_seen() {
 async fn an_invalid_output_is_repaired_once_at_most() {
     let (desk, sim) = Desk::simulated(&["--groq-retries", "5"]).await;
     let reply = desk.reply(about("[sim:status code=400 error=tool_use_failed]")).await;
-    assert_eq!(reply.failure().1, "UPSTREAM_PROTOCOL");
+    assert_eq!(reply.failure().1, "INVALID_OUTPUT");
     assert_eq!(sim.control().calls().len(), 2);
 }
 

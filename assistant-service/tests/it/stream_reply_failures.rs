@@ -17,13 +17,14 @@ async fn every_failure_has_its_reason() {
     let gone = (Code::FailedPrecondition, "MODEL_UNAVAILABLE");
     let limited = (Code::ResourceExhausted, "UPSTREAM_RATE_LIMITED");
     let too_long = (Code::InvalidArgument, "CONVERSATION_TOO_LONG");
+    let invalid = (Code::Aborted, "INVALID_OUTPUT");
     let truncated = (Code::Aborted, "ANSWER_TRUNCATED");
     // The scenario, how it ends, whether text has come before.
     let rows = [
         ("end-early", protocol, true),
         ("no-done", protocol, true),
-        ("error-event", protocol, true),
-        ("error-event after=0", protocol, false),
+        ("error-event", invalid, true),
+        ("error-event after=0", invalid, false),
         ("error-event code=over_capacity status=503", unavailable, true),
         ("error-data", unavailable, true),
         ("error-x-groq", unavailable, true),
@@ -37,8 +38,8 @@ async fn every_failure_has_its_reason() {
         ("content-filter", (Code::FailedPrecondition, "CONTENT_FILTERED"), true),
         ("ok tokens=0", (Code::Aborted, "EMPTY_ANSWER"), false),
         ("status code=400", rejected, false),
-        ("status code=400 error=json_validate_failed", protocol, false),
-        ("status code=400 error=tool_use_failed", protocol, false),
+        ("status code=400 error=json_validate_failed", invalid, false),
+        ("status code=400 error=tool_use_failed", invalid, false),
         ("status code=400 error=model_decommissioned", gone, false),
         ("status code=400 error=blocked_api_access", rejected, false),
         ("status code=400 error=context_length_exceeded", too_long, false),
@@ -93,15 +94,6 @@ async fn what_a_failed_answer_cost_is_told_where_the_provider_said_it() {
         let usage = reply.ended().usage.unwrap();
         assert_eq!(usage.output_tokens, i64::from(billed.completion_tokens), "{scenario}");
     }
-}
-
-#[tokio::test]
-async fn a_tool_call_that_was_not_offered_is_no_answer() {
-    let (desk, _sim) = Desk::simulated(&[]).await;
-    let reply = desk
-        .reply(about("[sim:tool-calls after=3 tool=hand_off arguments=\"{}\"]"))
-        .await;
-    assert_eq!(reply.failure(), (Code::Unavailable, "UPSTREAM_PROTOCOL".to_owned()));
 }
 
 #[tokio::test]

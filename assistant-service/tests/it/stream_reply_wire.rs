@@ -50,8 +50,10 @@ async fn the_request_holds_what_was_rendered_and_only_fields_that_the_model_take
             "reasoning_effort": "low",
             "stream": true,
             "stream_options": {"include_usage": true},
+            "tools": request.body["tools"],
         })
     );
+    assert_eq!(request.body["tools"][0]["function"]["name"], "hand_off");
     assert_eq!(request.headers["accept"], "text/event-stream");
     assert!(!request.headers.contains_key("referer"));
 }

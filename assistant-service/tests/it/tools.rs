@@ -82,7 +82,7 @@ async fn arguments_that_are_no_json_are_handed_on_and_other_tools_are_not() {
         arguments: "{why".to_owned(),
     }));
     let (result, told) = asked("[sim:tool-calls tool=format_disk arguments=\"{}\"]").await;
-    assert!(matches!(result.unwrap_err().kind, Kind::Protocol(_)));
+    assert_eq!(result.unwrap_err().kind, Kind::InvalidOutput);
     assert!(
         !told
             .iter()

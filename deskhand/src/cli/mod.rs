@@ -2,6 +2,7 @@
 
 mod account;
 mod admin;
+mod prompt;
 mod ticket;
 mod values;
 
@@ -14,6 +15,7 @@ pub(crate) use self::account::{
     ChangePassword, ConfirmReset, LogIn, LogOut, RequestReset, ResetPassword, Revoke, Sessions, SessionsCommand, SignUp,
 };
 pub(crate) use self::admin::{Admin, Audit, SetRole, User, Users};
+pub(crate) use self::prompt::{Assistant, Prompt, Render};
 pub(crate) use self::ticket::{
     AssignTicket, Events, Inbox, ListTickets, NewTicket, Note, Reply, Say, ShowTicket, Ticket, UpdateTicket, Watch,
 };
@@ -23,6 +25,7 @@ use crate::launch;
 const AFTER_HELP: &str = "\
 Environment:
   TICKET_SERVICE_ADDR  the server, as --server
+  ASSISTANT_SERVICE_ADDR  assistant-service, as --assistant of `prompt` and `models`
   DESKHAND_HOME        folder of a running system's run.json, looked at instead of .deskhand/
   DESKHAND_PASSWORD    the password of `signup` and `login`
   DESKHAND_TOKEN       an access token to use instead of the stored session; it is not renewed
@@ -75,6 +78,11 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Run a whole system here, for development, until Ctrl-C.
     Run(launch::Args),
+    /// Show what the model is told, as an operator: asks assistant-service.
+    #[command(subcommand)]
+    Prompt(Prompt),
+    /// List the models that the provider offers, as an operator: asks assistant-service.
+    Models(Assistant),
     #[command(flatten)]
     Client(Client),
 }

@@ -80,6 +80,7 @@ fn action(event: &TicketEvent) -> String {
             let what = if event.internal { "note" } else { "message" };
             format!("{what} {}", visible_line(&event.message_id))
         }
+        TicketEventKind::HandedOff => "left it to a person".to_owned(),
         TicketEventKind::Unspecified => format!("did what this client does not know (kind {})", event.kind),
     }
 }

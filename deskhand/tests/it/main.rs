@@ -11,6 +11,7 @@ mod launch;
 mod launch_failures;
 mod launch_support;
 mod people;
+mod prompts;
 mod readme;
 mod renewal;
 mod scripted;

@@ -8,7 +8,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status, Streaming};
 use tonic_types::StatusExt as _;
 
-use super::reply::Failure;
+use super::reply::{Failure, Mode};
 use crate::settings;
 use crate::tickets::store::Conversation;
 use crate::tickets::ticket::{AuthorKind, Category};
@@ -35,11 +35,16 @@ impl Assistant {
     /// Asks for an answer. Dropping what is returned cuts the call to the model off.
     pub(super) async fn stream_reply(
         &self,
+        mode: Mode,
         conversation: Conversation,
     ) -> Result<Streaming<StreamReplyResponse>, Status> {
         let mut request = Request::new(StreamReplyRequest {
             conversation: Some(conversation.into()),
-            task: proto::Task::Reply.into(),
+            task: match mode {
+                Mode::Post => proto::Task::Reply,
+                Mode::Draft => proto::Task::Draft,
+            }
+            .into(),
         });
         request.set_timeout(ATTEMPT);
         Ok(self.0.clone().stream_reply(request).await?.into_inner())
@@ -54,7 +59,7 @@ pub(super) fn failure(status: &Status) -> Failure {
         "UPSTREAM_UNAVAILABLE" => Failure::UpstreamUnavailable,
         "UPSTREAM_RATE_LIMITED" => Failure::UpstreamRateLimited,
         "UPSTREAM_REJECTED" | "UPSTREAM_UNAUTHENTICATED" | "MODEL_UNAVAILABLE" => Failure::UpstreamRejected,
-        "UPSTREAM_PROTOCOL" => Failure::UpstreamProtocol,
+        "UPSTREAM_PROTOCOL" | "INVALID_OUTPUT" => Failure::UpstreamProtocol,
         "UPSTREAM_TIMED_OUT" | "DEADLINE_EXCEEDED" => Failure::TimedOut,
         "CONVERSATION_TOO_LONG" => Failure::ConversationTooLong,
         "ANSWER_TRUNCATED" => Failure::AnswerTruncated,

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::assistant::{self, Assistant};
 use super::attach::Running;
-use super::reply::{End, Failure};
+use super::reply::{End, Failure, Mode};
 use super::store::{self, Outcome, Run};
 use crate::error::Error;
 use crate::tickets::store::Conversation;
@@ -47,7 +47,7 @@ pub(super) async fn run(
         () = stopping.cancelled() => None,
         () = stay_alive(&pool, &run, &running) => Some(Outcome::Stopped),
         () = tokio::time::sleep(assistant::ATTEMPT) => Some(Outcome::Failed(Failure::TimedOut)),
-        outcome = answer(&assistant, conversation, &running, &mut calls) => Some(outcome),
+        outcome = answer(&assistant, run.mode, conversation, &running, &mut calls) => Some(outcome),
     };
     let end = match outcome {
         Some(outcome) => keep(&pool, &run, outcome, running.text(), &calls).await,
@@ -108,6 +108,7 @@ async fn hand_on(pool: &PgPool, run: &Run, calls: &[Call]) {
 /// Asks the model and passes on what it says.
 async fn answer(
     assistant: &Assistant,
+    mode: Mode,
     conversation: Conversation,
     running: &Running,
     calls: &mut Vec<Call>,
@@ -117,7 +118,7 @@ async fn answer(
         tracing::warn!(?failure, code = ?status.code(), message = status.message(), "no answer from assistant-service");
         Outcome::Failed(failure)
     };
-    let mut stream = match assistant.stream_reply(conversation).await {
+    let mut stream = match assistant.stream_reply(mode, conversation).await {
         Ok(stream) => stream,
         Err(status) => return failed(status),
     };

@@ -401,6 +401,36 @@ async fn a_server_that_stops_lets_a_reply_end() {
 }
 
 #[tokio::test]
+async fn a_hand_off_makes_the_ticket_a_person_s_and_says_why() {
+    let desk = Desk::open().await;
+    let user = desk.customer().await;
+    let ticket_id = desk.ticket(&user).await;
+    let asks = r#"[sim:tool-calls after=5 tool=hand_off arguments="{\"why\": \"asked for it\"}"] a person, please"#;
+    desk.say(&user, &ticket_id, asks).await;
+    let whole = desk.ask(&user, &ticket_id).await.whole().await;
+    assert!(
+        matches!(&whole.end, Event::HandedOff(told) if told.why == "asked for it"),
+        "{:?}",
+        whole.end
+    );
+    assert_eq!(desk.count(POSTED).await, 0, "what was written before it is no answer");
+    let reply = get(&desk, &user, &whole.reply_id).await;
+    assert_eq!(
+        (reply.state(), reply.hand_off_why.as_str()),
+        (ReplyState::HandedOff, "asked for it")
+    );
+    let told = "SELECT count(*) FROM ticket_events WHERE kind = 'HANDED_OFF' AND actor_kind = 'ASSISTANT' AND reply_id IS NOT NULL
+        AND changes = '[{\"field\": \"handler\", \"from\": \"TICKET_HANDLER_ASSISTANT\", \"to\": \"TICKET_HANDLER_HUMAN\"}]'";
+    assert_eq!(desk.count(told).await, 1);
+    let request = StreamReplyRequest {
+        ticket_id,
+        ..Default::default()
+    };
+    let again = desk.ask_as(&user, request).await.map(|_| ());
+    assert_refused(again, Code::FailedPrecondition, "HANDLED_BY_HUMAN", &[]);
+}
+
+#[tokio::test]
 async fn a_slow_listener_slows_nobody() {
     let desk = Desk::open().await;
     let user = desk.customer().await;

@@ -18,7 +18,8 @@ use deskhand_proto::feed::v1::{TicketEvent, WatchTicketsRequest};
 use deskhand_proto::replies::v1::reply_event::{Completed, Delta, Event, Started};
 use deskhand_proto::replies::v1::reply_service_server::{ReplyService, ReplyServiceServer};
 use deskhand_proto::replies::v1::{
-    GetReplyRequest, GetReplyResponse, ReplyEvent, StreamReplyRequest, StreamReplyResponse,
+    AttachReplyRequest, AttachReplyResponse, CancelReplyRequest, CancelReplyResponse, GetReplyRequest,
+    GetReplyResponse, ListRepliesRequest, ListRepliesResponse, ReplyEvent, StreamReplyRequest, StreamReplyResponse,
 };
 use deskhand_proto::tickets::v1::ticket_service_server::TicketServiceServer;
 use deskhand_proto::tickets::v1::{
@@ -314,6 +315,32 @@ impl ReplyService for State {
             }
         });
         Ok(Response::new(ReceiverStream::new(receive)))
+    }
+
+    type AttachReplyStream = ReceiverStream<Result<AttachReplyResponse, Status>>;
+
+    async fn attach_reply(
+        &self,
+        request: Request<AttachReplyRequest>,
+    ) -> Result<Response<Self::AttachReplyStream>, Status> {
+        self.admit("AttachReply", &request, "")?;
+        Err(Status::unimplemented("not scripted"))
+    }
+
+    async fn list_replies(
+        &self,
+        request: Request<ListRepliesRequest>,
+    ) -> Result<Response<ListRepliesResponse>, Status> {
+        self.admit("ListReplies", &request, "")?;
+        Err(Status::unimplemented("not scripted"))
+    }
+
+    async fn cancel_reply(
+        &self,
+        request: Request<CancelReplyRequest>,
+    ) -> Result<Response<CancelReplyResponse>, Status> {
+        self.admit("CancelReply", &request, &request.get_ref().request_id)?;
+        Err(Status::unimplemented("not scripted"))
     }
 
     async fn get_reply(&self, request: Request<GetReplyRequest>) -> Result<Response<GetReplyResponse>, Status> {

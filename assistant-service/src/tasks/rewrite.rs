@@ -1,0 +1,41 @@
+//! Writing a text anew.
+
+use service_kit::deadline::Deadline;
+
+use super::Assistant;
+use super::whole::{Done, Undone};
+use crate::conversation::Rewriting;
+use crate::error::Error;
+use crate::groq::failure::{Failure, Kind};
+use crate::prompt::Prompt;
+
+/// Beside what the text has itself, in tokens.
+const SLACK: u32 = 256;
+
+impl Assistant {
+    /// Writes a text anew, in another tone.
+    ///
+    /// # Errors
+    /// Where the text is longer than the model is given, the provider fails, or the model writes nothing.
+    pub async fn rewrite(&self, rewriting: &Rewriting, deadline: Option<Deadline>) -> Result<Done<String>, Undone> {
+        let prompt = self.rewrite_prompt(rewriting).map_err(|error| Undone {
+            error,
+            prompt: None,
+            calls: Vec::new(),
+        })?;
+        let mut ask = self.ask(&prompt, deadline);
+        // The new text may be somewhat longer than the old one.
+        let text = self.writer.ratios().estimate(self.model(), rewriting.text.len());
+        ask.answer_tokens = ask.answer_tokens.max(text + text / 4 + SLACK);
+        self.text(prompt, ask).await
+    }
+
+    /// Exactly what [`Self::rewrite`] sends.
+    ///
+    /// # Errors
+    /// Where the text is longer than the model is given.
+    pub fn rewrite_prompt(&self, rewriting: &Rewriting) -> Result<Prompt, Error> {
+        let prompt = self.writer.rewrite(rewriting);
+        prompt.ok_or_else(|| Failure::new(Kind::TooLarge).into())
+    }
+}

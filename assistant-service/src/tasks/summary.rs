@@ -1,0 +1,30 @@
+//! Summing a ticket up, for staff.
+
+use service_kit::deadline::Deadline;
+
+use super::Assistant;
+use super::hand_off::at_most;
+use super::whole::{Done, Undone};
+use crate::conversation::Conversation;
+use crate::prompt::catalog::Task;
+
+/// The most characters of a summary, as the contract says.
+const LONGEST: usize = 4_000;
+
+impl Assistant {
+    /// Says what `conversation` is about and where it stands.
+    ///
+    /// # Errors
+    /// Where the provider fails, or the model writes nothing.
+    pub async fn summarize(
+        &self,
+        conversation: &Conversation,
+        deadline: Option<Deadline>,
+    ) -> Result<Done<String>, Undone> {
+        let prompt = self.prompt(Task::Summary, conversation);
+        let ask = self.ask(&prompt, deadline);
+        let mut done = self.text(prompt, ask).await?;
+        done.result = at_most(&done.result, LONGEST);
+        Ok(done)
+    }
+}

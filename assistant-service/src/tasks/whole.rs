@@ -1,0 +1,93 @@
+//! What tasks with a whole answer have in common.
+
+use super::Assistant;
+use crate::error::Error;
+use crate::groq::engine::{Ask, CallRecord, Failed};
+use crate::groq::failure::{Failure, Kind};
+use crate::prompt::Prompt;
+
+/// A result, and what it took.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Done<T> {
+    /// The result.
+    pub result: T,
+    /// What the model was told.
+    pub prompt: Prompt,
+    /// The calls to the provider, in their order.
+    pub calls: Vec<CallRecord>,
+}
+
+/// No result, and what it took.
+#[derive(Debug)]
+pub struct Undone {
+    /// Why.
+    pub error: Error,
+    /// What the model was told.
+    pub prompt: Option<Prompt>,
+    /// The calls to the provider, in their order.
+    pub calls: Vec<CallRecord>,
+}
+
+impl Undone {
+    pub(super) fn new(failure: Failure, prompt: Prompt, calls: Vec<CallRecord>) -> Self {
+        Self {
+            error: failure.into(),
+            prompt: Some(prompt),
+            calls,
+        }
+    }
+}
+
+impl Assistant {
+    /// Asks for a whole answer, trimmed and not empty; adds the calls to `calls`.
+    pub(super) async fn whole(
+        &self,
+        prompt: &Prompt,
+        ask: Ask,
+        calls: &mut Vec<CallRecord>,
+    ) -> Result<String, Failure> {
+        let (result, made) = match self.engine.complete(&ask).await {
+            Ok(completed) => (Ok(completed.text), completed.calls),
+            Err(Failed { failure, calls }) => (Err(failure), calls),
+        };
+        let before = calls.len() as i32;
+        for mut call in made {
+            call.started.call_no += before;
+            call.ended.call_no += before;
+            self.learn(prompt, &call.ended);
+            calls.push(call);
+        }
+        let text = plain(&result?);
+        if text.is_empty() {
+            return Err(Failure::new(Kind::Empty));
+        }
+        Ok(text)
+    }
+
+    /// A task whose answer is a text.
+    pub(super) async fn text(&self, prompt: Prompt, ask: Ask) -> Result<Done<String>, Undone> {
+        let mut calls = Vec::new();
+        match self.whole(&prompt, ask, &mut calls).await {
+            Ok(result) => Ok(Done { result, prompt, calls }),
+            Err(failure) => Err(Undone::new(failure, prompt, calls)),
+        }
+    }
+}
+
+/// Trimmed, lines ending in `\n`, and without control characters.
+fn plain(text: &str) -> String {
+    let text = text.replace("\r\n", "\n");
+    let seen = text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t'));
+    seen.collect::<String>().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_trimmed_and_plain() {
+        assert_eq!(plain(" \n a\r\nb\0\u{1b}\tc 👩‍🚒 \n"), "a\nb\tc 👩‍🚒");
+        assert_eq!(plain(" \u{7}\n"), "");
+    }
+}
