@@ -6,6 +6,7 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+mod books;
 mod costs;
 mod cut_off;
 mod fallback;
