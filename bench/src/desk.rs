@@ -171,7 +171,7 @@ pub(crate) async fn log_in(
     client.log_in(request).await.map(tonic::Response::into_inner)
 }
 
-fn beside_this_program(name: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn beside_this_program(name: &str) -> anyhow::Result<PathBuf> {
     let path = std::env::current_exe()?.with_file_name(name);
     ensure!(
         path.exists(),

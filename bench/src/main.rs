@@ -2,9 +2,11 @@
 #![expect(clippy::print_stdout, reason = "a program for the command line")]
 
 mod argon2_slots;
+mod assistant;
 mod desk;
 mod feed;
 mod login_times;
+mod relay;
 mod table;
 
 use clap::{Parser, ValueEnum};
@@ -27,16 +29,22 @@ enum Scenario {
     Argon2Slots,
     /// How long after a change its event is told: here, on another replica, among 2,000 watchers.
     Feed,
+    /// What assistant-service adds to the provider's stream: time to the first token, and streams a second.
+    Assistant,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    if let Ok(listen) = std::env::var(relay::LISTEN) {
+        return relay::serve(&listen).await;
+    }
     let args = Args::parse();
     let time = std::time::Duration::from_secs(args.seconds);
     let table = match args.scenario {
         Scenario::LoginTimes => login_times::run(time).await?,
         Scenario::Argon2Slots => argon2_slots::run(time).await?,
         Scenario::Feed => feed::run(time).await?,
+        Scenario::Assistant => assistant::run(time).await?,
     };
     println!("{table}");
     Ok(())

@@ -1,0 +1,95 @@
+//! The yardstick of assistant-service: a gRPC service that hands the provider's bytes on and looks at nothing.
+
+use std::pin::Pin;
+
+use deskhand_proto::assistant::v1::assistant_service_server::{AssistantService, AssistantServiceServer};
+use deskhand_proto::assistant::v1::stream_reply_response::{Delta, Event};
+use deskhand_proto::assistant::v1::{
+    ListModelsRequest, ListModelsResponse, ListPromptsRequest, ListPromptsResponse, RenderPromptRequest,
+    RenderPromptResponse, RewriteRequest, RewriteResponse, StreamReplyRequest, StreamReplyResponse, SummarizeRequest,
+    SummarizeResponse, TriageRequest, TriageResponse,
+};
+use futures_util::{Stream, StreamExt as _};
+use tonic::transport::Server;
+use tonic::{Request, Response, Status};
+
+use crate::assistant::body;
+
+/// Where it listens. A process that has this variable is the relay.
+pub(crate) const LISTEN: &str = "BENCH_RELAY_LISTEN";
+/// Whom it asks.
+pub(crate) const UPSTREAM: &str = "BENCH_RELAY_UPSTREAM";
+
+struct Relay {
+    http: reqwest::Client,
+    upstream: String,
+}
+
+/// Serves until it is killed.
+pub(crate) async fn serve(listen: &str) -> anyhow::Result<()> {
+    let relay = Relay {
+        http: reqwest::Client::new(),
+        upstream: std::env::var(UPSTREAM)?,
+    };
+    let server = Server::builder()
+        .tcp_nodelay(true)
+        .add_service(AssistantServiceServer::new(relay));
+    Ok(server.serve(listen.parse()?).await?)
+}
+
+/// A streamed answer of the provider.
+pub(crate) async fn ask(http: &reqwest::Client, upstream: &str, message: &str) -> anyhow::Result<reqwest::Response> {
+    let request = http
+        .post(format!("{upstream}/openai/v1/chat/completions"))
+        .bearer_auth("bench");
+    let request = request
+        .header("content-type", "application/json")
+        .body(body(message).to_string());
+    Ok(request.send().await?.error_for_status()?)
+}
+
+#[tonic::async_trait]
+impl AssistantService for Relay {
+    type StreamReplyStream = Pin<Box<dyn Stream<Item = Result<StreamReplyResponse, Status>> + Send>>;
+
+    async fn stream_reply(
+        &self,
+        request: Request<StreamReplyRequest>,
+    ) -> Result<Response<Self::StreamReplyStream>, Status> {
+        let message = request.into_inner().conversation.unwrap_or_default().description;
+        let failed = |error: &dyn std::fmt::Display| Status::unavailable(error.to_string());
+        let response = ask(&self.http, &self.upstream, &message)
+            .await
+            .map_err(|error| failed(&error))?;
+        let pieces = response.bytes_stream().map(move |bytes| {
+            let text = String::from_utf8_lossy(&bytes.map_err(|error| failed(&error))?).into_owned();
+            let event = Some(Event::Delta(Delta { text }));
+            Ok(StreamReplyResponse { event })
+        });
+        Ok(Response::new(Box::pin(pieces)))
+    }
+
+    async fn summarize(&self, _: Request<SummarizeRequest>) -> Result<Response<SummarizeResponse>, Status> {
+        Err(Status::unimplemented("a yardstick"))
+    }
+
+    async fn triage(&self, _: Request<TriageRequest>) -> Result<Response<TriageResponse>, Status> {
+        Err(Status::unimplemented("a yardstick"))
+    }
+
+    async fn rewrite(&self, _: Request<RewriteRequest>) -> Result<Response<RewriteResponse>, Status> {
+        Err(Status::unimplemented("a yardstick"))
+    }
+
+    async fn list_prompts(&self, _: Request<ListPromptsRequest>) -> Result<Response<ListPromptsResponse>, Status> {
+        Err(Status::unimplemented("a yardstick"))
+    }
+
+    async fn render_prompt(&self, _: Request<RenderPromptRequest>) -> Result<Response<RenderPromptResponse>, Status> {
+        Err(Status::unimplemented("a yardstick"))
+    }
+
+    async fn list_models(&self, _: Request<ListModelsRequest>) -> Result<Response<ListModelsResponse>, Status> {
+        Err(Status::unimplemented("a yardstick"))
+    }
+}
