@@ -15,7 +15,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tonic::transport::Channel;
 
-use crate::desk::beside_this_program;
+use crate::desk::{beside_this_program, resident_kib};
 use crate::relay;
 use crate::table::{Table, milliseconds, quantile};
 
@@ -56,22 +56,54 @@ async fn connect(address: SocketAddr) -> anyhow::Result<Channel> {
     }
 }
 
+/// An assistant-service and the simulator that it asks, as processes.
+pub(crate) struct Provider {
+    _sim: Process,
+    upstream: String,
+    assistant: Process,
+    address: SocketAddr,
+}
+
+impl Provider {
+    /// Starts both, with further variables of assistant-service.
+    pub(crate) async fn start(further: &[(&str, String)]) -> anyhow::Result<Self> {
+        let (sim, address) = (free()?, free()?);
+        let upstream = format!("http://{sim}");
+        let endless = ["GROQ_SIM_LIMIT_TOKENS", "GROQ_SIM_LIMIT_REQUESTS"].map(|name| (name, "1000000000".to_owned()));
+        let listen = [("GROQ_SIM_ADDR", sim.to_string())];
+        let _sim = start("groq-sim", &[], &[&listen[..], &endless[..]].concat())?;
+        let variables = [
+            ("ASSISTANT_SERVICE_ADDR", address.to_string()),
+            ("GROQ_BASE_URL", upstream.clone()),
+            ("GROQ_API_KEY", "gsk_bench".to_owned()),
+        ];
+        let assistant = start("assistant-service", &[], &[&variables[..], further].concat())?;
+        connect(sim).await?;
+        Ok(Self {
+            _sim,
+            upstream,
+            assistant,
+            address,
+        })
+    }
+
+    /// A connection to assistant-service.
+    pub(crate) async fn connect(&self) -> anyhow::Result<Channel> {
+        connect(self.address).await
+    }
+
+    /// Memory that assistant-service has in use, in KiB.
+    pub(crate) fn resident_kib(&self) -> anyhow::Result<u64> {
+        Ok(resident_kib(self.assistant.0.id())?.0)
+    }
+}
+
 pub(crate) async fn run(time: Duration) -> anyhow::Result<Table> {
-    let (sim, assistant, bare) = (free()?, free()?, free()?);
-    let upstream = format!("http://{sim}");
-    let endless = ["GROQ_SIM_LIMIT_TOKENS", "GROQ_SIM_LIMIT_REQUESTS"].map(|name| (name, "1000000000".to_owned()));
-    let listen = [("GROQ_SIM_ADDR", sim.to_string())];
-    let _sim = start("groq-sim", &[], &[&listen[..], &endless[..]].concat())?;
-    let assistant_variables = [
-        ("ASSISTANT_SERVICE_ADDR", assistant.to_string()),
-        ("GROQ_BASE_URL", upstream.clone()),
-        ("GROQ_API_KEY", "gsk_bench".to_owned()),
-    ];
-    let _assistant = start("assistant-service", &[], &assistant_variables)?;
+    let provider = Provider::start(&[]).await?;
+    let (bare, upstream) = (free()?, provider.upstream.clone());
     let relay_variables = [(relay::LISTEN, bare.to_string()), (relay::UPSTREAM, upstream.clone())];
     let _relay = start("bench", &["assistant"], &relay_variables)?;
-    let (ours, bare) = (connect(assistant).await?, connect(bare).await?);
-    connect(sim).await?;
+    let (ours, bare) = (provider.connect().await?, connect(bare).await?);
 
     let mut direct = Vec::new();
     let mut through = Vec::new();
@@ -128,11 +160,12 @@ pub(crate) async fn run(time: Duration) -> anyhow::Result<Table> {
     Ok(table)
 }
 
-fn question() -> StreamReplyRequest {
+/// A question that says what the simulator is to do.
+pub(crate) fn question(scenario: &str) -> StreamReplyRequest {
     StreamReplyRequest {
         conversation: Some(Conversation {
             title: "Printer".to_owned(),
-            description: format!("It is on fire. {SCENARIO}"),
+            description: format!("It is on fire. {scenario}"),
             ..Default::default()
         }),
         ..Default::default()
@@ -141,7 +174,7 @@ fn question() -> StreamReplyRequest {
 
 async fn first_token(client: &mut AssistantServiceClient<Channel>) -> anyhow::Result<Duration> {
     let asked = Instant::now();
-    let mut stream = client.stream_reply(question()).await?.into_inner();
+    let mut stream = client.stream_reply(question(SCENARIO)).await?.into_inner();
     let mut first = None;
     while let Some(message) = stream.message().await? {
         if let Some(Event::Delta(_)) = message.event {
@@ -177,7 +210,7 @@ async fn streams_a_second(channel: &Channel, time: Duration) -> anyhow::Result<f
         let (stop, count) = (stop.clone(), count.clone());
         callers.spawn(async move {
             while !stop.load(Ordering::Relaxed) {
-                let mut stream = client.stream_reply(question()).await?.into_inner();
+                let mut stream = client.stream_reply(question(SCENARIO)).await?.into_inner();
                 let mut messages = 0;
                 while stream.message().await?.is_some() {
                     messages += 1;

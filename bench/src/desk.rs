@@ -99,15 +99,7 @@ impl Desk {
 
     /// Memory that the service has in use, and the most it ever had, in KiB.
     pub(crate) fn resident_kib(&self) -> anyhow::Result<(u64, u64)> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.service.process.id()))?;
-        let field = |name: &str| {
-            let line = status
-                .lines()
-                .find_map(|line| line.strip_prefix(name))
-                .with_context(|| name.to_owned())?;
-            Ok::<u64, anyhow::Error>(line.trim().trim_end_matches("kB").trim().parse()?)
-        };
-        Ok((field("VmRSS:")?, field("VmHWM:")?))
+        resident_kib(self.service.process.id())
     }
 }
 
@@ -179,4 +171,17 @@ pub(crate) fn beside_this_program(name: &str) -> anyhow::Result<PathBuf> {
         path.display()
     );
     Ok(path)
+}
+
+/// Memory that a process has in use, and the most it ever had, in KiB.
+pub(crate) fn resident_kib(process: u32) -> anyhow::Result<(u64, u64)> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let field = |name: &str| {
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .with_context(|| name.to_owned())?;
+        Ok::<u64, anyhow::Error>(line.trim().trim_end_matches("kB").trim().parse()?)
+    };
+    Ok((field("VmRSS:")?, field("VmHWM:")?))
 }

@@ -7,6 +7,7 @@ mod desk;
 mod feed;
 mod login_times;
 mod relay;
+mod stalled_reader;
 mod table;
 
 use clap::{Parser, ValueEnum};
@@ -31,6 +32,8 @@ enum Scenario {
     Feed,
     /// What assistant-service adds to the provider's stream: time to the first token, and streams a second.
     Assistant,
+    /// One reader that stalls among 1,000 streams of assistant-service: memory, and the others' times.
+    StalledReader,
 }
 
 #[tokio::main]
@@ -45,6 +48,7 @@ async fn main() -> anyhow::Result<()> {
         Scenario::Argon2Slots => argon2_slots::run(time).await?,
         Scenario::Feed => feed::run(time).await?,
         Scenario::Assistant => assistant::run(time).await?,
+        Scenario::StalledReader => stalled_reader::run(time).await?,
     };
     println!("{table}");
     Ok(())
