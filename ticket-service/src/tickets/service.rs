@@ -7,13 +7,12 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::filter::Filter;
-use super::lists::{self, CommonTags, Found, Position};
 use super::patch::differences;
 use super::policy;
 use super::policy::Party;
 use super::request::{Assignment, NewMessage, NewTicket, Update};
-use super::search;
-use super::store::{self, Post};
+use super::store::lists::{self, CommonTags, Found, Position};
+use super::store::{self, Post, search};
 use super::ticket::{Handler, Message, Status, Ticket};
 use crate::accounts;
 use crate::accounts::audit::{self, Action};

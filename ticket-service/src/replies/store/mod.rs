@@ -1,20 +1,25 @@
 //! Replies in PostgreSQL, and the ledger of what they cost.
 
+mod ledger;
+mod records;
+
 use std::time::Duration;
 
 use sqlx::postgres::types::PgInterval;
 use sqlx::{PgConnection, PgPool};
-use time::OffsetDateTime;
 use uuid::Uuid;
 
+use ledger::{record_calls_in_tx, usage_in_tx};
+pub(super) use records::{get, list};
+
 use super::fence::{self, Seen};
-use super::reply::{End, Failure, Mode, Reply, State, Usage};
+use super::reply::{End, Failure, Mode, State};
 use super::runner::Call;
 use crate::db::tx::retrying;
 use crate::db::word;
 use crate::error::{Error, Result};
 use crate::tickets::store::{self as tickets, Locked, Post};
-use crate::tickets::ticket::{AuthorKind, Message, Visibility};
+use crate::tickets::ticket::{AuthorKind, Visibility};
 
 /// How long a run is its process's after a sign of life, by PostgreSQL's clock. Others take it over then.
 pub(super) const LEASE: Duration = Duration::from_secs(6);
@@ -396,208 +401,4 @@ async fn end_in_tx(
         forget_chunks_in_tx(tx, run.reply_id).await?;
     }
     Ok(ended)
-}
-
-async fn record_calls_in_tx(tx: &mut PgConnection, run: &Run, calls: &[Call]) -> Result<()> {
-    for call in calls {
-        let ended = call.ended.as_ref();
-        let usage = call.usage();
-        let milliseconds = |duration: Option<prost_types::Duration>| {
-            duration.and_then(|d| i32::try_from(d.seconds * 1000 + i64::from(d.nanos / 1_000_000)).ok())
-        };
-        sqlx::query!(
-            "INSERT INTO model_calls (reply_id, attempt, call_no, model, prompt_id, prompt_version, outcome, input_tokens,
-                 cached_input_tokens, output_tokens, reasoning_tokens, upstream_id, time_to_first_token_ms, duration_ms,
-                 usage_source, cost_micro_usd)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
-             ON CONFLICT DO NOTHING",
-            run.reply_id,
-            run.attempt,
-            call.started.call_no,
-            call.started.model,
-            call.started.prompt_id,
-            call.started.prompt_version,
-            call.outcome(),
-            usage.input_tokens,
-            usage.cached_input_tokens,
-            usage.output_tokens,
-            usage.reasoning_tokens,
-            ended.map(|ended| ended.upstream_id.as_str()).filter(|id| !id.is_empty()),
-            milliseconds(ended.and_then(|ended| ended.time_to_first_token)),
-            milliseconds(ended.and_then(|ended| ended.duration)),
-            if call.is_reported() { "REPORTED" } else { "ESTIMATED" },
-            ended.map(|ended| ended.cost_micro_usd),
-        )
-        .execute(&mut *tx)
-        .await?;
-    }
-    Ok(())
-}
-
-/// What a reply cost so far, over all its calls that the provider reported; `None` where it reported none.
-async fn usage_in_tx(tx: &mut PgConnection, reply_id: Uuid) -> Result<Option<Usage>> {
-    let row = sqlx::query!(
-        r#"SELECT (array_agg(model ORDER BY attempt DESC, call_no DESC))[1] AS model,
-                  sum(input_tokens)::bigint AS input, sum(cached_input_tokens)::bigint AS cached,
-                  sum(output_tokens)::bigint AS output, sum(reasoning_tokens)::bigint AS reasoning
-           FROM model_calls WHERE reply_id = $1 AND usage_source = 'REPORTED' AND input_tokens > 0"#,
-        reply_id
-    )
-    .fetch_one(tx)
-    .await?;
-    Ok(usage(row.model, row.input, row.cached, row.output, row.reasoning))
-}
-
-fn usage(
-    model: Option<String>,
-    input: Option<i64>,
-    cached: Option<i64>,
-    output: Option<i64>,
-    reasoning: Option<i64>,
-) -> Option<Usage> {
-    Some(Usage {
-        model: model?,
-        input_tokens: input?,
-        cached_input_tokens: cached.unwrap_or(0),
-        output_tokens: output.unwrap_or(0),
-        reasoning_tokens: reasoning.unwrap_or(0),
-    })
-}
-
-/// A reply's row, with its message and what its calls cost.
-struct ReplyRow {
-    id: Uuid,
-    ticket_id: Uuid,
-    requested_by: Uuid,
-    mode: String,
-    state: String,
-    attempt: i32,
-    text: Option<String>,
-    failure_reason: Option<String>,
-    hand_off_why: Option<String>,
-    create_time: OffsetDateTime,
-    end_time: Option<OffsetDateTime>,
-    answers_message_id: Option<Uuid>,
-    message_id: Option<Uuid>,
-    message_seq: Option<i32>,
-    message_author_id: Option<Uuid>,
-    message_author_kind: Option<String>,
-    message_body: Option<String>,
-    message_visibility: Option<String>,
-    message_create_time: Option<OffsetDateTime>,
-    model: Option<String>,
-    input: Option<i64>,
-    cached: Option<i64>,
-    output: Option<i64>,
-    reasoning: Option<i64>,
-}
-
-impl TryFrom<ReplyRow> for Reply {
-    type Error = Error;
-
-    fn try_from(row: ReplyRow) -> Result<Self> {
-        let message = match (
-            row.message_id,
-            row.message_seq,
-            row.message_author_kind,
-            row.message_body,
-        ) {
-            (Some(id), Some(seq), Some(kind), Some(body)) => Some(Message {
-                id,
-                ticket_id: row.ticket_id,
-                seq,
-                author_id: row.message_author_id,
-                author_kind: word(&kind)?,
-                body,
-                visibility: word(row.message_visibility.as_deref().unwrap_or_default())?,
-                create_time: row.message_create_time.unwrap_or(row.create_time),
-                reply_id: Some(row.id),
-            }),
-            _ => None,
-        };
-        Ok(Reply {
-            id: row.id,
-            ticket_id: row.ticket_id,
-            requested_by: row.requested_by,
-            mode: word(&row.mode)?,
-            state: word(&row.state)?,
-            attempt: row.attempt,
-            answers_message_id: row.answers_message_id,
-            text: row.text,
-            failure: row.failure_reason.as_deref().map(word).transpose()?,
-            hand_off_why: row.hand_off_why,
-            message,
-            usage: usage(row.model, row.input, row.cached, row.output, row.reasoning),
-            create_time: row.create_time,
-            end_time: row.end_time,
-        })
-    }
-}
-
-/// A reply. Drafts are staff's: to others they do not exist.
-pub(super) async fn get(pool: &PgPool, sees_only: Option<Uuid>, reply_id: Uuid) -> Result<Reply> {
-    sqlx::query_as!(
-        ReplyRow,
-        r#"SELECT r.id, r.ticket_id, r.requested_by, r.mode, r.state, r.attempt, r.text, r.failure_reason, r.hand_off_why, r.create_time,
-                  r.end_time,
-                  (SELECT id FROM messages WHERE ticket_id = r.ticket_id AND seq = r.answers_seq) AS answers_message_id,
-                  m.id AS "message_id?", m.seq AS "message_seq?", m.author_id AS message_author_id,
-                  m.author_kind AS "message_author_kind?", m.body AS "message_body?",
-                  m.visibility AS "message_visibility?", m.create_time AS "message_create_time?",
-                  u.model, u.input, u.cached, u.output, u.reasoning
-           FROM replies r
-           JOIN tickets t ON t.id = r.ticket_id
-           LEFT JOIN messages m ON m.reply_id = r.id
-           CROSS JOIN LATERAL (
-               SELECT (array_agg(model ORDER BY attempt DESC, call_no DESC))[1] AS model,
-                      sum(input_tokens)::bigint AS input, sum(cached_input_tokens)::bigint AS cached,
-                      sum(output_tokens)::bigint AS output, sum(reasoning_tokens)::bigint AS reasoning
-               FROM model_calls WHERE reply_id = r.id AND usage_source = 'REPORTED' AND input_tokens > 0
-           ) u
-           WHERE r.id = $1 AND ($2::uuid IS NULL OR (t.requester_id = $2 AND r.mode = 'POST'))"#,
-        reply_id,
-        sees_only,
-    )
-    .fetch_optional(pool)
-    .await?
-    .ok_or(Error::ReplyNotFound)?
-    .try_into()
-}
-
-/// The replies of a ticket that the caller may see, newest first, from the one before `before`.
-pub(super) async fn list(
-    pool: &PgPool,
-    sees_only: Option<Uuid>,
-    ticket_id: Uuid,
-    before: Option<Uuid>,
-    limit: i64,
-) -> Result<Vec<Reply>> {
-    let rows = sqlx::query_as!(
-        ReplyRow,
-        r#"SELECT r.id, r.ticket_id, r.requested_by, r.mode, r.state, r.attempt, r.text, r.failure_reason, r.hand_off_why, r.create_time,
-                  r.end_time,
-                  (SELECT id FROM messages WHERE ticket_id = r.ticket_id AND seq = r.answers_seq) AS answers_message_id,
-                  m.id AS "message_id?", m.seq AS "message_seq?", m.author_id AS message_author_id,
-                  m.author_kind AS "message_author_kind?", m.body AS "message_body?",
-                  m.visibility AS "message_visibility?", m.create_time AS "message_create_time?",
-                  u.model, u.input, u.cached, u.output, u.reasoning
-           FROM replies r
-           JOIN tickets t ON t.id = r.ticket_id
-           LEFT JOIN messages m ON m.reply_id = r.id
-           CROSS JOIN LATERAL (
-               SELECT (array_agg(model ORDER BY attempt DESC, call_no DESC))[1] AS model,
-                      sum(input_tokens)::bigint AS input, sum(cached_input_tokens)::bigint AS cached,
-                      sum(output_tokens)::bigint AS output, sum(reasoning_tokens)::bigint AS reasoning
-               FROM model_calls WHERE reply_id = r.id AND usage_source = 'REPORTED' AND input_tokens > 0
-           ) u
-           WHERE r.ticket_id = $1 AND r.id < $3 AND ($2::uuid IS NULL OR (t.requester_id = $2 AND r.mode = 'POST'))
-           ORDER BY r.id DESC LIMIT $4"#,
-        ticket_id,
-        sees_only,
-        before.unwrap_or(Uuid::max()),
-        limit,
-    )
-    .fetch_all(pool)
-    .await?;
-    rows.into_iter().map(Reply::try_from).collect()
 }

@@ -13,14 +13,14 @@ use uuid::Uuid;
 pub(super) use statement::push;
 use statement::rank;
 
-use super::filter::{Filter, Order};
-use super::store::TicketRow;
-use super::ticket::Ticket;
+use super::TicketRow;
 use crate::error::{Error, Result};
+use crate::tickets::filter::{Filter, Order};
+use crate::tickets::ticket::Ticket;
 
 /// Where a ticket stands in a list.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Position {
+pub(in crate::tickets) struct Position {
     /// By relevance, the newest ticket of those that are ranked; else nil.
     top: Uuid,
     /// What the list is ordered by before the id: microseconds of an update, a rank, the bits of a relevance; else 0.
@@ -29,7 +29,7 @@ pub(super) struct Position {
 }
 
 impl Position {
-    pub(super) fn to_bytes(self) -> [u8; 40] {
+    pub(in crate::tickets) fn to_bytes(self) -> [u8; 40] {
         let mut bytes = [0; 40];
         bytes[..16].copy_from_slice(self.top.as_bytes());
         bytes[16..24].copy_from_slice(&self.key.to_be_bytes());
@@ -37,7 +37,7 @@ impl Position {
         bytes
     }
 
-    pub(super) fn from_bytes(bytes: [u8; 40]) -> Self {
+    pub(in crate::tickets) fn from_bytes(bytes: [u8; 40]) -> Self {
         let number = u64::from_be_bytes(std::array::from_fn(|at| bytes[16 + at]));
         Self {
             top: Uuid::from_bytes(std::array::from_fn(|at| bytes[at])),
@@ -57,9 +57,9 @@ impl Position {
 }
 
 /// A ticket in a list, and where it stands there.
-pub(super) struct Found {
-    pub(super) ticket: Ticket,
-    pub(super) position: Position,
+pub(in crate::tickets) struct Found {
+    pub(in crate::tickets) ticket: Ticket,
+    pub(in crate::tickets) position: Position,
 }
 
 #[derive(sqlx::FromRow)]
@@ -71,7 +71,7 @@ struct RankedRow {
 }
 
 /// The tickets that fit, in order, from the one after `after`; `few` where the tag is rare.
-pub(super) async fn list(
+pub(in crate::tickets) async fn list(
     pool: &PgPool,
     sees_only: Option<Uuid>,
     filter: &Filter,
@@ -94,14 +94,14 @@ pub(super) async fn list(
 /// page is full is quicker than to fetch them by their index. The planner is not left to decide: it takes a tag that it knows
 /// nothing of to be on up to one ticket in 200, and would walk to the end.
 #[derive(Debug, Default)]
-pub(super) struct CommonTags(Mutex<Option<(Instant, HashSet<String>)>>);
+pub(in crate::tickets) struct CommonTags(Mutex<Option<(Instant, HashSet<String>)>>);
 
 impl CommonTags {
     /// For so long what was read holds; PostgreSQL itself counts anew every now and then only.
     const FRESH: Duration = Duration::from_secs(60);
 
     /// Whether few tickets have the tag that is asked for.
-    pub(super) async fn few_fit(&self, pool: &PgPool, filter: &Filter) -> Result<bool> {
+    pub(in crate::tickets) async fn few_fit(&self, pool: &PgPool, filter: &Filter) -> Result<bool> {
         let Some(tag) = &filter.tag else {
             return Ok(false);
         };

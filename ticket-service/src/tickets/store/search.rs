@@ -4,11 +4,11 @@
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::ticket::Visibility;
 use crate::error::Result;
+use crate::tickets::ticket::Visibility;
 
 /// Whether a query has a word that the index can look for: not only punctuation, or words that must not be there.
-pub(super) async fn is_searchable(pool: &PgPool, query: &str) -> Result<bool> {
+pub(in crate::tickets) async fn is_searchable(pool: &PgPool, query: &str) -> Result<bool> {
     // Of such a query, `querytree` leaves nothing, or T, for true.
     let looks_for = sqlx::query_scalar!(
         r#"SELECT querytree(websearch_to_tsquery('simple', $1)) AS "looks_for!""#,
@@ -20,7 +20,12 @@ pub(super) async fn is_searchable(pool: &PgPool, query: &str) -> Result<bool> {
 }
 
 /// Writes the document of a new ticket.
-pub(super) async fn create_in_tx(tx: &mut PgConnection, ticket_id: Uuid, title: &str, description: &str) -> Result<()> {
+pub(in crate::tickets) async fn create_in_tx(
+    tx: &mut PgConnection,
+    ticket_id: Uuid,
+    title: &str,
+    description: &str,
+) -> Result<()> {
     sqlx::query!(
         "INSERT INTO ticket_search (ticket_id, public, everything)
          SELECT $1, words, words FROM (
@@ -36,7 +41,7 @@ pub(super) async fn create_in_tx(tx: &mut PgConnection, ticket_id: Uuid, title: 
 }
 
 /// Adds a new message's words, as far as there is room. The ticket's row is locked.
-pub(super) async fn append_in_tx(
+pub(in crate::tickets) async fn append_in_tx(
     tx: &mut PgConnection,
     ticket_id: Uuid,
     body: &str,
@@ -63,7 +68,7 @@ pub(super) async fn append_in_tx(
 
 /// Makes the document anew from title, description and messages; for when one of them has changed. The ticket's row is
 /// locked.
-pub(super) async fn rebuild_in_tx(tx: &mut PgConnection, ticket_id: Uuid) -> Result<()> {
+pub(in crate::tickets) async fn rebuild_in_tx(tx: &mut PgConnection, ticket_id: Uuid) -> Result<()> {
     sqlx::query!(
         "INSERT INTO ticket_search (ticket_id, public, everything)
          VALUES ($1, ticket_search_of($1, false), ticket_search_of($1, true))

@@ -8,9 +8,9 @@ use serde_json::Value;
 use sqlx::{PgPool, QueryBuilder};
 use uuid::Uuid;
 
-use super::filter::Filter;
 use super::lists;
 use crate::settings::Program;
+use crate::tickets::filter::Filter;
 
 /// Of 200,000 tickets, no step of a plan may touch more rows, or entries of an index, than this, those included that it
 /// throws away. The most that is right: a page of 21, of which one ticket in 200 is, takes a walk of some 4,200 on average.

@@ -1,5 +1,10 @@
 //! Tickets and messages in PostgreSQL. Whose tickets may be seen is an argument of every query.
 
+pub(super) mod lists;
+#[cfg(test)]
+mod plans;
+pub(super) mod search;
+
 use serde::Deserialize;
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool};
@@ -7,8 +12,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::request::NewTicket;
+use super::status;
 use super::ticket::{AuthorKind, Handler, Message, Status, Ticket, Visibility};
-use super::{search, status};
 use crate::db::word;
 use crate::error::{Error, Result};
 use crate::feed::event::{Actor, Changes, Kind, NewEvent};
