@@ -225,6 +225,7 @@ mod tests {
 
     fn sent() -> proto::Conversation {
         proto::Conversation {
+            language: String::new(),
             title: "t".to_owned(),
             description: "d".to_owned(),
             category: 0,

@@ -157,6 +157,7 @@ impl AssistantService for Rpc {
             model: self.assistant.model().to_owned(),
             messages: messages.collect(),
             estimated_tokens,
+            placeholders: Vec::new(),
         }))
     }
 

@@ -205,6 +205,7 @@ pub(crate) fn violated_fields(status: &Status) -> Vec<String> {
 
 pub(crate) fn conversation(newest: &str) -> proto::Conversation {
     proto::Conversation {
+        language: String::new(),
         title: "Nothing works".to_owned(),
         description: "Since this morning.".to_owned(),
         category: 0,

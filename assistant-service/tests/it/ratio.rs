@@ -8,6 +8,7 @@ use crate::harness::{Desk, conversation, turn};
 fn ticket(number: usize) -> proto::Conversation {
     let words = "The printer in room 12 says “paper jam”, though there is none; I opened it twice. ";
     proto::Conversation {
+        language: String::new(),
         title: format!("Ticket {number}"),
         description: words.repeat(1 + number % 7),
         category: (number % 5) as i32,

@@ -17,6 +17,7 @@ async fn render(desk: &Desk, conversation: proto::Conversation) -> proto::Render
 async fn a_conversation_is_rendered_by_role_and_fenced_in() {
     let (desk, sim) = Desk::simulated(&[]).await;
     let conversation = proto::Conversation {
+        language: String::new(),
         title: "A title".to_owned(),
         description: "A description".to_owned(),
         category: TicketCategory::Billing.into(),
@@ -147,18 +148,29 @@ async fn for_every_task_it_is_byte_for_byte_what_is_sent() {
             let conversation = Some(conversation.clone());
             let (id, version) = match task {
                 proto::Task::Summary => {
-                    let answer = client.summarize(proto::SummarizeRequest { conversation }).await;
+                    let answer = client
+                        .summarize(proto::SummarizeRequest {
+                            tokens_at_most: 0,
+                            conversation,
+                        })
+                        .await;
                     let started = answer.unwrap().into_inner().calls.remove(0).started.unwrap();
                     (started.prompt_id, started.prompt_version)
                 }
                 proto::Task::Triage => {
-                    let answer = client.triage(proto::TriageRequest { conversation }).await;
+                    let answer = client
+                        .triage(proto::TriageRequest {
+                            tokens_at_most: 0,
+                            conversation,
+                        })
+                        .await;
                     let started = answer.unwrap().into_inner().calls.remove(0).started.unwrap();
                     (started.prompt_id, started.prompt_version)
                 }
                 task => {
                     let reply = desk
                         .reply(proto::StreamReplyRequest {
+                            tokens_at_most: 0,
                             conversation,
                             task: task.into(),
                         })
@@ -183,7 +195,14 @@ async fn for_every_task_it_is_byte_for_byte_what_is_sent() {
         ..Default::default()
     };
     let rendered = client.render_prompt(request).await.unwrap().into_inner();
-    client.rewrite(proto::RewriteRequest { text, tone }).await.unwrap();
+    client
+        .rewrite(proto::RewriteRequest {
+            tokens_at_most: 0,
+            text,
+            tone,
+        })
+        .await
+        .unwrap();
     assert_eq!(rendered.messages, sent(&sim));
     assert_eq!(rendered.prompt_id, "rewrite");
 }
@@ -211,6 +230,7 @@ async fn the_desk_s_notes_are_refused_where_a_customer_reads_and_stand_apart_els
         assert_eq!(violated_fields(&status), ["conversation.turns[1].internal"]);
         let reply = desk
             .reply(proto::StreamReplyRequest {
+                tokens_at_most: 0,
                 conversation: Some(noted.clone()),
                 task: task.into(),
             })

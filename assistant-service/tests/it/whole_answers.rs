@@ -10,18 +10,25 @@ use crate::harness::{Desk, conversation, reason, turn, violated_fields, wrong_co
 
 async fn summarize(desk: &Desk, newest: &str) -> Result<proto::SummarizeResponse, Status> {
     let conversation = Some(conversation(newest));
-    let request = proto::SummarizeRequest { conversation };
+    let request = proto::SummarizeRequest {
+        tokens_at_most: 0,
+        conversation,
+    };
     Ok(desk.client.clone().summarize(request).await?.into_inner())
 }
 
 async fn triage(desk: &Desk, newest: &str) -> Result<proto::TriageResponse, Status> {
     let conversation = Some(conversation(newest));
-    let request = proto::TriageRequest { conversation };
+    let request = proto::TriageRequest {
+        tokens_at_most: 0,
+        conversation,
+    };
     Ok(desk.client.clone().triage(request).await?.into_inner())
 }
 
 async fn rewrite(desk: &Desk, text: &str, tone: proto::Tone) -> Result<proto::RewriteResponse, Status> {
     let request = proto::RewriteRequest {
+        tokens_at_most: 0,
         text: text.to_owned(),
         tone: tone.into(),
     };
@@ -311,10 +318,14 @@ async fn wrong_requests_are_refused_by_field_and_nothing_is_sent() {
     let mut client = desk.client.clone();
     for (conversation, fields) in wrong_conversations() {
         let request = proto::SummarizeRequest {
+            tokens_at_most: 0,
             conversation: conversation.clone(),
         };
         assert_eq!(violated_fields(&client.summarize(request).await.unwrap_err()), fields);
-        let request = proto::TriageRequest { conversation };
+        let request = proto::TriageRequest {
+            tokens_at_most: 0,
+            conversation,
+        };
         assert_eq!(violated_fields(&client.triage(request).await.unwrap_err()), fields);
     }
     let status = rewrite(&desk, "", proto::Tone::Unspecified).await.unwrap_err();
@@ -327,6 +338,7 @@ async fn wrong_requests_are_refused_by_field_and_nothing_is_sent() {
         ..conversation("")
     };
     let request = proto::SummarizeRequest {
+        tokens_at_most: 0,
         conversation: Some(noted),
     };
     let status = client.summarize(request).await.unwrap_err();

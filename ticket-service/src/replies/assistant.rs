@@ -45,6 +45,7 @@ impl Assistant {
                 Mode::Draft => proto::Task::Draft,
             }
             .into(),
+            tokens_at_most: 0,
         });
         request.set_timeout(ATTEMPT);
         Ok(self.0.clone().stream_reply(request).await?.into_inner())
@@ -94,6 +95,7 @@ impl From<Conversation> for proto::Conversation {
             description: conversation.description,
             category: category.into(),
             turns: conversation.turns.into_iter().map(turn).collect(),
+            language: String::new(),
         }
     }
 }

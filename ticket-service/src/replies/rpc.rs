@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use deskhand_proto::replies::v1 as proto;
 use deskhand_proto::replies::v1::reply_service_server::ReplyService;
 use deskhand_proto::replies::v1::{
     AttachReplyRequest, AttachReplyResponse, CancelReplyRequest, CancelReplyResponse, GetReplyRequest,
@@ -139,5 +140,51 @@ impl ReplyService for Rpc {
         Ok(Response::new(GetReplyResponse {
             reply: Some(reply.into()),
         }))
+    }
+
+    async fn accept_draft(
+        &self,
+        _: Request<proto::AcceptDraftRequest>,
+    ) -> Result<Response<proto::AcceptDraftResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn discard_draft(
+        &self,
+        _: Request<proto::DiscardDraftRequest>,
+    ) -> Result<Response<proto::DiscardDraftResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn rate_reply(
+        &self,
+        _: Request<proto::RateReplyRequest>,
+    ) -> Result<Response<proto::RateReplyResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn summarize_ticket(
+        &self,
+        _: Request<proto::SummarizeTicketRequest>,
+    ) -> Result<Response<proto::SummarizeTicketResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn triage_ticket(
+        &self,
+        _: Request<proto::TriageTicketRequest>,
+    ) -> Result<Response<proto::TriageTicketResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn rewrite_text(
+        &self,
+        _: Request<proto::RewriteTextRequest>,
+    ) -> Result<Response<proto::RewriteTextResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn get_usage(&self, _: Request<proto::GetUsageRequest>) -> Result<Response<proto::GetUsageResponse>, Status> {
+        Err(Status::unimplemented(""))
     }
 }

@@ -14,6 +14,8 @@ pub(super) fn mode(wire: i32) -> Option<Option<Mode>> {
         proto::ReplyMode::Unspecified => None,
         proto::ReplyMode::Post => Some(Mode::Post),
         proto::ReplyMode::Draft => Some(Mode::Draft),
+        // Asked for by RPCs of their own.
+        proto::ReplyMode::Summary | proto::ReplyMode::Triage | proto::ReplyMode::Rewrite => return None,
     })
 }
 
@@ -120,6 +122,8 @@ impl From<Reply> for proto::Reply {
             failure: reply.failure.map(|failure| failed(failure, partial_text)),
             usage: reply.usage.map(Into::into),
             hand_off_why: reply.hand_off_why.unwrap_or_default(),
+            decision: None,
+            ratings: Vec::new(),
         }
     }
 }

@@ -15,6 +15,7 @@ use deskhand_proto::accounts::v1::auth_service_server::AuthServiceServer;
 use deskhand_proto::accounts::v1::user_service_server::UserServiceServer;
 use deskhand_proto::feed::v1::feed_service_server::FeedServiceServer;
 use deskhand_proto::feed::v1::{TicketEvent, WatchTicketsRequest};
+use deskhand_proto::replies::v1 as replies;
 use deskhand_proto::replies::v1::reply_event::{Completed, Delta, Event, Started};
 use deskhand_proto::replies::v1::reply_service_server::{ReplyService, ReplyServiceServer};
 use deskhand_proto::replies::v1::{
@@ -345,6 +346,62 @@ impl ReplyService for State {
 
     async fn get_reply(&self, request: Request<GetReplyRequest>) -> Result<Response<GetReplyResponse>, Status> {
         self.admit("GetReply", &request, "")?;
+        Err(Status::unimplemented("not scripted"))
+    }
+
+    async fn accept_draft(
+        &self,
+        request: Request<replies::AcceptDraftRequest>,
+    ) -> Result<Response<replies::AcceptDraftResponse>, Status> {
+        self.admit("AcceptDraft", &request, &request.get_ref().request_id)?;
+        Err(Status::unimplemented("not scripted"))
+    }
+
+    async fn discard_draft(
+        &self,
+        request: Request<replies::DiscardDraftRequest>,
+    ) -> Result<Response<replies::DiscardDraftResponse>, Status> {
+        self.admit("DiscardDraft", &request, &request.get_ref().request_id)?;
+        Err(Status::unimplemented("not scripted"))
+    }
+
+    async fn rate_reply(
+        &self,
+        request: Request<replies::RateReplyRequest>,
+    ) -> Result<Response<replies::RateReplyResponse>, Status> {
+        self.admit("RateReply", &request, &request.get_ref().request_id)?;
+        Err(Status::unimplemented("not scripted"))
+    }
+
+    async fn summarize_ticket(
+        &self,
+        request: Request<replies::SummarizeTicketRequest>,
+    ) -> Result<Response<replies::SummarizeTicketResponse>, Status> {
+        self.admit("SummarizeTicket", &request, &request.get_ref().request_id)?;
+        Err(Status::unimplemented("not scripted"))
+    }
+
+    async fn triage_ticket(
+        &self,
+        request: Request<replies::TriageTicketRequest>,
+    ) -> Result<Response<replies::TriageTicketResponse>, Status> {
+        self.admit("TriageTicket", &request, &request.get_ref().request_id)?;
+        Err(Status::unimplemented("not scripted"))
+    }
+
+    async fn rewrite_text(
+        &self,
+        request: Request<replies::RewriteTextRequest>,
+    ) -> Result<Response<replies::RewriteTextResponse>, Status> {
+        self.admit("RewriteText", &request, &request.get_ref().request_id)?;
+        Err(Status::unimplemented("not scripted"))
+    }
+
+    async fn get_usage(
+        &self,
+        request: Request<replies::GetUsageRequest>,
+    ) -> Result<Response<replies::GetUsageResponse>, Status> {
+        self.admit("GetUsage", &request, "")?;
         Err(Status::unimplemented("not scripted"))
     }
 }
