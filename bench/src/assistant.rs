@@ -11,7 +11,7 @@ use deskhand_proto::assistant::v1::assistant_service_client::AssistantServiceCli
 use deskhand_proto::assistant::v1::stream_reply_response::Event;
 use deskhand_proto::assistant::v1::{Conversation, StreamReplyRequest};
 use local_postgres::process::{OnParentDeath, spawn_tied};
-use serde_json::json;
+use serde_json::Value;
 use tokio::task::JoinSet;
 use tonic::transport::Channel;
 
@@ -101,22 +101,28 @@ impl Provider {
 pub(crate) async fn run(time: Duration) -> anyhow::Result<Table> {
     let provider = Provider::start(&[]).await?;
     let (bare, upstream) = (free()?, provider.upstream.clone());
-    let relay_variables = [(relay::LISTEN, bare.to_string()), (relay::UPSTREAM, upstream.clone())];
+    let ours = provider.connect().await?;
+    let http = reqwest::Client::new();
+    let body = body_sent(&http, &upstream, &ours).await?;
+    let relay_variables = [
+        (relay::LISTEN, bare.to_string()),
+        (relay::UPSTREAM, upstream.clone()),
+        (relay::BODY, body.clone()),
+    ];
     let _relay = start("bench", &["assistant"], &relay_variables)?;
-    let (ours, bare) = (provider.connect().await?, connect(bare).await?);
+    let bare = connect(bare).await?;
 
     let mut direct = Vec::new();
     let mut through = Vec::new();
     let mut through_relay = Vec::new();
     let (mut rate, mut yardstick) = (0.0, 0.0);
-    let http = reqwest::Client::new();
     let mut client = AssistantServiceClient::new(ours.clone());
     let mut relay = AssistantServiceClient::new(bare.clone());
     for _ in 0..ROUNDS {
         let part = time / ROUNDS;
         let began = Instant::now();
         while began.elapsed() < part {
-            direct.push(first_token_direct(&http, &upstream).await?);
+            direct.push(first_token_direct(&http, &upstream, &body).await?);
             through.push(first_token(&mut client).await?);
             through_relay.push(first_token(&mut relay).await?);
         }
@@ -184,9 +190,9 @@ async fn first_token(client: &mut AssistantServiceClient<Channel>) -> anyhow::Re
     first.context("an answer without text")
 }
 
-async fn first_token_direct(http: &reqwest::Client, upstream: &str) -> anyhow::Result<Duration> {
+async fn first_token_direct(http: &reqwest::Client, upstream: &str, body: &str) -> anyhow::Result<Duration> {
     let asked = Instant::now();
-    let mut response = relay::ask(http, upstream, SCENARIO).await?;
+    let mut response = relay::ask(http, upstream, body).await?;
     let mut first = None;
     while let Some(bytes) = response.chunk().await? {
         let text: &[u8] = b"\"content\":\"";
@@ -235,12 +241,11 @@ async fn streams_a_second(channel: &Channel, time: Duration) -> anyhow::Result<f
     Ok(rate)
 }
 
-/// What the relay and the direct caller send.
-pub(crate) fn body(message: &str) -> serde_json::Value {
-    json!({
-        "model": "openai/gpt-oss-120b",
-        "messages": [{"role": "user", "content": message}],
-        "max_completion_tokens": 3000,
-        "stream": true,
-    })
+/// What assistant-service sends to the provider for the question, so that everybody sends the same.
+async fn body_sent(http: &reqwest::Client, upstream: &str, ours: &Channel) -> anyhow::Result<String> {
+    first_token(&mut AssistantServiceClient::new(ours.clone())).await?;
+    let answer = http.get(format!("{upstream}/_sim/requests")).send().await?;
+    let told: Value = serde_json::from_slice(&answer.error_for_status()?.bytes().await?)?;
+    let newest = told["requests"].as_array().and_then(|requests| requests.last());
+    Ok(newest.context("the simulator was not asked")?["body"].to_string())
 }
