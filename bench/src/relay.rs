@@ -44,9 +44,7 @@ pub(crate) async fn ask(http: &reqwest::Client, upstream: &str, body: &str) -> a
     let request = http
         .post(format!("{upstream}/openai/v1/chat/completions"))
         .bearer_auth("bench");
-    let request = request
-        .header("content-type", "application/json")
-        .body(body.to_owned());
+    let request = request.header("content-type", "application/json").body(body.to_owned());
     Ok(request.send().await?.error_for_status()?)
 }
 
