@@ -6,7 +6,8 @@ use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::reply::{Mode, State, Tone};
+use super::judgement::Tone;
+use super::reply::{Mode, State};
 use super::runner::Subject;
 use super::service::Service;
 use super::store::{self, Run};

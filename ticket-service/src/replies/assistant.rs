@@ -9,7 +9,8 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status, Streaming};
 use tonic_types::StatusExt as _;
 
-use super::reply::{Failure, Mode, Sentiment, Tone, Triage};
+use super::judgement::{Sentiment, Tone, Triage};
+use super::reply::{Failure, Mode};
 use crate::settings;
 use crate::tickets::store::{Conversation, Turn};
 use crate::tickets::ticket::{Category, Priority, Visibility};

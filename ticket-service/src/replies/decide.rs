@@ -2,7 +2,8 @@
 
 use uuid::Uuid;
 
-use super::reply::{Decision, Reply, State, Verdict};
+use super::opinion::{Decision, Verdict};
+use super::reply::{Reply, State};
 use super::service::Service;
 use super::store;
 use crate::caller::Caller;
@@ -21,7 +22,8 @@ impl Service {
         body: Option<String>,
         key: Option<Key>,
     ) -> Result<Reply> {
-        let ticket_id = self.ticket_of_draft(caller, reply_id).await?;
+        let ticket_id = store::ticket_of(&self.pool, caller.sees_only(), reply_id).await?;
+        let ticket_id = ticket_id.ok_or(Error::NotADraft)?;
         let draft = store::draft_text(&self.pool, reply_id).await?;
         let body = body.unwrap_or_else(|| draft.clone());
         let (body, distance) = measured(draft, body).await?;
@@ -61,7 +63,8 @@ impl Service {
 
     /// Puts a draft away.
     pub(super) async fn discard(&self, caller: &Caller, reply_id: Uuid, key: Option<Key>) -> Result<Reply> {
-        let ticket_id = self.ticket_of_draft(caller, reply_id).await?;
+        let ticket_id = store::ticket_of(&self.pool, caller.sees_only(), reply_id).await?;
+        let ticket_id = ticket_id.ok_or(Error::NotADraft)?;
         retrying(|| async {
             let mut tx = self.pool.begin().await?;
             tickets::lock_in_tx(&mut tx, None, ticket_id).await?;
@@ -107,15 +110,6 @@ impl Service {
         })
         .await?;
         self.get(caller, reply_id).await
-    }
-
-    /// Authorises a decision.
-    async fn ticket_of_draft(&self, caller: &Caller, reply_id: Uuid) -> Result<Uuid> {
-        if !caller.role.is_staff() {
-            return Err(Error::RoleNotAllowed("Drafts are for agents and admins."));
-        }
-        let ticket_id = store::ticket_of(&self.pool, caller.sees_only(), reply_id).await?;
-        ticket_id.ok_or(Error::NotADraft)
     }
 }
 

@@ -7,6 +7,8 @@ mod calls;
 mod decide;
 mod fence;
 mod follow;
+mod judgement;
+mod opinion;
 mod reply;
 mod request;
 mod rpc;

@@ -1,11 +1,11 @@
 //! What a reply is, what happens to it, and how it ends.
 
-use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::tickets::ticket::{Category, Message, Priority};
+use super::opinion::{Decided, Rating};
+use crate::tickets::ticket::Message;
 
 /// What the assistant is asked for, and what becomes of it. Whatever is not posted is kept for staff.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
@@ -131,72 +131,6 @@ pub(crate) enum Event {
     Restarted { attempt: i32 },
     /// Last in every stream.
     Ended(End),
-}
-
-/// What can be decided on a draft.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
-pub(crate) enum Decision {
-    Accepted,
-    Discarded,
-}
-
-/// What someone decided on a draft.
-#[derive(Clone, Debug)]
-pub(crate) struct Decided {
-    pub(crate) decision: Decision,
-    pub(crate) user_id: Uuid,
-    pub(crate) time: OffsetDateTime,
-    /// From the draft to what was posted, in characters.
-    pub(crate) edit_distance: i32,
-}
-
-/// Whether a reply was of use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
-pub(crate) enum Verdict {
-    Helpful,
-    NotHelpful,
-}
-
-/// What one person thought of a reply.
-#[derive(Clone, Debug)]
-pub(crate) struct Rating {
-    pub(crate) user_id: Uuid,
-    pub(crate) verdict: Verdict,
-    pub(crate) comment: String,
-    pub(crate) update_time: OffsetDateTime,
-}
-
-/// How a customer feels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub(crate) enum Sentiment {
-    Positive,
-    Neutral,
-    Negative,
-    Angry,
-}
-
-/// The assistant's judgement of a ticket. The text of a reply that is one is this in JSON.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Triage {
-    pub(crate) category: Category,
-    pub(crate) priority: Priority,
-    pub(crate) sentiment: Sentiment,
-    pub(crate) language: String,
-    pub(crate) confidence: f64,
-    pub(crate) needs_human: bool,
-    pub(crate) why: String,
-}
-
-/// How a text is to sound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tone {
-    Neutral,
-    Friendly,
-    Formal,
-    Shorter,
 }
 
 /// A reply's record.

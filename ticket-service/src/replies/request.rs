@@ -3,7 +3,8 @@
 use deskhand_proto::replies::v1 as proto;
 use uuid::Uuid;
 
-use super::reply::{Tone, Verdict};
+use super::judgement::Tone;
+use super::opinion::Verdict;
 use super::store::Keys;
 use super::wire;
 use crate::error::Result;

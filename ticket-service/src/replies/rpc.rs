@@ -19,9 +19,9 @@ use super::usage::Report;
 use super::wire::{self, usage_row};
 use crate::accounts::authenticate::{caller, while_allowed};
 use crate::accounts::revocations::Revocations;
-use crate::caller::Caller;
+use crate::caller::{Caller, Role};
 use crate::db::idempotency::Key;
-use crate::error;
+use crate::error::{self, Error};
 use crate::page;
 use crate::violations::{self, Violations};
 
@@ -46,6 +46,24 @@ impl Rpc {
         let events = events.map(move |event| Ok(response(Some(event?.into()))));
         while_allowed(events, self.revocations.clone(), caller, ended).boxed()
     }
+}
+
+/// Who calls, if it is someone of the desk. Before anything else: to others not even whether the request makes sense is told.
+fn staff<T>(request: &Request<T>) -> error::Result<Caller> {
+    let caller = caller(request)?;
+    if !caller.role.is_staff() {
+        return Err(Error::RoleNotAllowed("This is for agents and admins."));
+    }
+    Ok(caller)
+}
+
+/// Who calls, if it is an admin.
+fn admin<T>(request: &Request<T>) -> error::Result<Caller> {
+    let caller = caller(request)?;
+    if caller.role != Role::Admin {
+        return Err(Error::RoleNotAllowed("What the assistant costs is for admins to see."));
+    }
+    Ok(caller)
 }
 
 #[tonic::async_trait]
@@ -148,7 +166,7 @@ impl ReplyService for Rpc {
         &self,
         request: Request<proto::AcceptDraftRequest>,
     ) -> Result<Response<proto::AcceptDraftResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = staff(&request)?;
         let asked = request.into_inner();
         let Acceptance {
             reply_id,
@@ -166,7 +184,7 @@ impl ReplyService for Rpc {
         &self,
         request: Request<proto::DiscardDraftRequest>,
     ) -> Result<Response<proto::DiscardDraftResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = staff(&request)?;
         let asked = request.into_inner();
         let (reply_id, request_id) = parse_ids("reply_id", &asked.reply_id, &asked.request_id)?;
         let key = Key::new(&self.replies.secret, &caller, request_id, "DiscardDraft", &asked);
@@ -197,7 +215,7 @@ impl ReplyService for Rpc {
         &self,
         request: Request<proto::SummarizeTicketRequest>,
     ) -> Result<Response<proto::SummarizeTicketResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = staff(&request)?;
         let asked = request.into_inner();
         let (ticket_id, request_id) = parse_ids("ticket_id", &asked.ticket_id, &asked.request_id)?;
         let key = Key::new(&self.replies.secret, &caller, request_id, "SummarizeTicket", &asked);
@@ -212,7 +230,7 @@ impl ReplyService for Rpc {
         &self,
         request: Request<proto::TriageTicketRequest>,
     ) -> Result<Response<proto::TriageTicketResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = staff(&request)?;
         let asked = request.into_inner();
         let (ticket_id, request_id) = parse_ids("ticket_id", &asked.ticket_id, &asked.request_id)?;
         let key = Key::new(&self.replies.secret, &caller, request_id, "TriageTicket", &asked);
@@ -229,7 +247,7 @@ impl ReplyService for Rpc {
         &self,
         request: Request<proto::RewriteTextRequest>,
     ) -> Result<Response<proto::RewriteTextResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = staff(&request)?;
         let asked = request.into_inner();
         let Rewriting { text, tone, request_id } = Rewriting::parse(&asked)?;
         let key = Key::new(&self.replies.secret, &caller, request_id, "RewriteText", &asked);
@@ -244,7 +262,7 @@ impl ReplyService for Rpc {
         &self,
         request: Request<proto::GetUsageRequest>,
     ) -> Result<Response<proto::GetUsageResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = admin(&request)?;
         let asked = request.into_inner();
         let report = Report::parse(
             &asked.first_day,

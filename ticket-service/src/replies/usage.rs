@@ -8,8 +8,8 @@ use time::{Date, OffsetDateTime};
 
 use super::service::Service;
 use super::store::{self, Keys, Row};
-use crate::caller::{Caller, Role};
-use crate::error::{Error, Result};
+use crate::caller::Caller;
+use crate::error::Result;
 use crate::page::{self, Page};
 use crate::violations::Violations;
 
@@ -75,9 +75,6 @@ fn report_size(asked: i32) -> Result<i64, &'static str> {
 impl Service {
     /// What all calls of some days cost.
     pub(super) async fn usage(&self, caller: &Caller, report: &Report, token: &str) -> Result<Page<Row>> {
-        if caller.role != Role::Admin {
-            return Err(Error::RoleNotAllowed("What the assistant costs is for admins."));
-        }
         let tokens = page::Tokens::new(&self.secret, caller, &[b"usage", &report.fingerprint]);
         let skip = tokens.open(token)?.map_or(0, i64::from_be_bytes);
         let from = report.first.midnight().assume_utc();

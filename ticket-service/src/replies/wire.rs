@@ -7,9 +7,9 @@ use deskhand_proto::replies::v1::reply_event::{
 
 use deskhand_proto::tickets::v1::{TicketCategory, TicketPriority};
 
-use super::reply::{
-    Decided, Decision, End, Event, Failure, Mode, Rating, Reply, Sentiment, State, Tone, Triage, Usage, Verdict,
-};
+use super::judgement::{Sentiment, Tone, Triage};
+use super::opinion::{Decided, Decision, Rating, Verdict};
+use super::reply::{End, Event, Failure, Mode, Reply, State, Usage};
 use super::store::Row;
 use super::usage::DAY;
 use crate::db::word;

@@ -5,7 +5,8 @@ use uuid::Uuid;
 
 use crate::db::word;
 use crate::error::{Error, Result};
-use crate::replies::reply::{Decision, Mode, State};
+use crate::replies::opinion::Decision;
+use crate::replies::reply::{Mode, State};
 
 /// A finished draft, locked.
 pub(in crate::replies) struct Draft {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::db::word;
 use crate::error::{Error, Result};
-use crate::replies::reply::{Rating, Verdict};
+use crate::replies::opinion::{Rating, Verdict};
 
 /// Keeps a person's rating, in the place of an older one of theirs.
 pub(in crate::replies) async fn rate_in_tx(

@@ -9,7 +9,8 @@ use super::ledger::usage;
 use super::ratings::RatingRow;
 use crate::db::word;
 use crate::error::{Error, Result};
-use crate::replies::reply::{Decided, Rating, Reply};
+use crate::replies::opinion::{Decided, Rating};
+use crate::replies::reply::Reply;
 use crate::tickets::ticket::Message;
 
 /// A reply's row, with its message and what its calls cost.
