@@ -21,7 +21,7 @@ from deskhand.tickets.v1.tickets_pb2 import (
 )
 
 from bad_network import BadNetwork
-from desk import CALL_TIMEOUT, Desk
+from desk import Desk, repeated
 from problem import Problem
 
 # An answer's stream breaks when so many bytes have come. The simulator's answers have a character of three bytes by then.
@@ -42,7 +42,7 @@ def log_in(desk: Desk) -> None:
     email, password = f"python-{uuid4()}@example.com", str(uuid4())
     # Not repeated blindly: it takes no request_id. EMAIL_TAKEN after a lost answer means that the first one was heard.
     asked = SignUpRequest(email=email, password=password, display_name="Python")
-    signed_up = desk.auth.SignUp(asked, timeout=CALL_TIMEOUT)
+    signed_up = repeated(desk.auth.SignUp, asked, tries=1)
     desk.log_in(email, password)
     check(desk.call(desk.auth.GetMe, GetMeRequest()).user.id == signed_up.user.id, "signed up and logged in")
 
@@ -109,4 +109,7 @@ def check(held: bool, what: str) -> None:
     print(f"python: {what}")
 
 
-main()
+try:
+    main()
+except Problem as problem:
+    sys.exit(f"python: {problem}")
