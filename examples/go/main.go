@@ -20,8 +20,7 @@ import (
 	ticketsv1 "example.com/deskhand-client/gen/deskhand/tickets/v1"
 )
 
-// An answer's stream breaks when so many bytes have come. The simulator's answers have a character of three bytes by
-// then.
+// An answer's stream breaks when so many bytes have come; the simulator's have a character of three by then.
 const early = 20
 
 func main() {

@@ -52,6 +52,13 @@ class Desk:
 
     def call(self, method: Callable, request):
         """Makes a call as whoever logged in. Safe for what reads, and for what carries a request_id."""
+        try:
+            return repeated(method, request, self._credentials)
+        except Problem as problem:
+            if problem.reason != "TOKEN_EXPIRED":
+                raise
+        # Our clock is behind the server's.
+        self.refresh()
         return repeated(method, request, self._credentials)
 
     def stream_reply(self, ticket_id: str, on_event: Callable[[ReplyEvent], None]) -> Answer:
@@ -71,7 +78,9 @@ class Desk:
                         return answer
             except grpc.RpcError as error:
                 problem = Problem(error)
-                if not problem.passes_soon():
+                if problem.reason == "TOKEN_EXPIRED":
+                    self.refresh()
+                elif not problem.passes_soon():
                     raise problem from error
             # The stream is over, the answer is not: the server goes on writing it. Take it up where it was left.
             failures = 1 if len(answer.received) > had else failures + 1
@@ -107,6 +116,6 @@ def repeated(method: Callable, request, credentials=lambda: [], tries: int = TRI
 
 
 def pause(failures: int, problem: Problem | None) -> float:
-    """Longer after each failure, by chance, so that not all clients come back at once; never less than was asked for."""
+    """Longer after each failure, and by chance, lest all clients come back at once; never less than was asked for."""
     by_chance = random.uniform(0, min(LONGEST_WAIT, 0.1 * 2**failures))
     return max(by_chance, (problem and problem.retry_after) or 0)

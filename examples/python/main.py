@@ -24,7 +24,7 @@ from bad_network import BadNetwork
 from desk import Desk, repeated
 from problem import Problem
 
-# An answer's stream breaks when so many bytes have come. The simulator's answers have a character of three bytes by then.
+# An answer's stream breaks when so many bytes have come; the simulator's have a character of three by then.
 EARLY = 20
 
 

@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -28,7 +29,15 @@ func anyone(ctx context.Context) (context.Context, error) {
 
 // Call makes a call as whoever logged in. Safe for what reads, and for what carries a request_id.
 func Call[Q, A any](ctx context.Context, d *Desk, method method[Q, A], request *Q) (*A, error) {
-	return repeated(ctx, method, request, d.authorized, tries)
+	answer, err := repeated(ctx, method, request, d.authorized, tries)
+	if problem, ok := errors.AsType[*Problem](err); ok && problem.Reason == tokenExpired {
+		// Our clock is behind the server's.
+		if err := d.Refresh(ctx); err != nil {
+			return nil, err
+		}
+		return repeated(ctx, method, request, d.authorized, tries)
+	}
+	return answer, err
 }
 
 // Once makes a call that anyone may make, without repeats.

@@ -13,6 +13,9 @@ import (
 // longestWait is how long a call waits for its repeat. Where the server asks for more, somebody should be told.
 const longestWait = 5 * time.Second
 
+// tokenExpired is the reason of a call whose access token has ended; the session may live.
+const tokenExpired = "TOKEN_EXPIRED"
+
 // Problem is what went wrong with a call, told apart by code and reason; never by the sentence.
 type Problem struct {
 	Code codes.Code

@@ -26,6 +26,10 @@ func (d *Desk) StreamReply(
 			return nil, err
 		case answer.End != nil:
 			return answer, nil
+		case problem != nil && problem.Reason == tokenExpired:
+			if err := d.Refresh(ctx); err != nil {
+				return nil, err
+			}
 		case problem != nil && !problem.passesSoon():
 			return nil, problem
 		}

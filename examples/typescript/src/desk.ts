@@ -69,8 +69,16 @@ export class Desk {
   }
 
   /** Makes a call as whoever logged in. Safe for what reads, and for what carries a requestId. */
-  call<Q, A>(client: Client, method: Method<Q, A>, request: Q): Promise<A> {
-    return repeated(client, method, request, () => this.identity(), TRIES);
+  async call<Q, A>(client: Client, method: Method<Q, A>, request: Q): Promise<A> {
+    const make = () => repeated(client, method, request, () => this.identity(), TRIES);
+    try {
+      return await make();
+    } catch (thrown) {
+      if (Problem.of(thrown).reason !== "TOKEN_EXPIRED") throw thrown;
+    }
+    // Our clock is behind the server's.
+    await this.refresh();
+    return make();
   }
 
   /** Asks for an answer and follows it to its end, over as many connections as that takes. */
@@ -91,7 +99,8 @@ export class Desk {
         problem = Problem.of(thrown);
       }
       if (answer.end) return answer;
-      if (problem && !problem.passesSoon()) throw problem;
+      if (problem?.reason === "TOKEN_EXPIRED") await this.refresh();
+      else if (problem && !problem.passesSoon()) throw problem;
       // The stream is over, the answer is not: the server goes on writing it. Take it up where it was left.
       if (answer.offset > had) failures = 1;
       if (failures === TRIES) throw problem ?? new Error(`reply ${answer.replyId} does not get on`);

@@ -19,7 +19,7 @@ import { anyone, repeated } from "./call.js";
 import { Desk } from "./desk.js";
 import { Problem } from "./problem.js";
 
-/** An answer's stream breaks when so many bytes have come; the simulator's answers have a character of three by then. */
+/** An answer's stream breaks when so many bytes have come; the simulator's have a character of three by then. */
 const EARLY = 20;
 
 async function main(): Promise<void> {
