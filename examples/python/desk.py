@@ -15,9 +15,11 @@ from deskhand.tickets.v1.tickets_pb2_grpc import TicketServiceStub
 from answer import Answer
 from problem import LONGEST_WAIT, Problem
 
-# Seconds. A deadline goes with every call: without one, the server's own limit holds, and nothing but it.
+# Seconds. A deadline goes with every try of a call: without one, the server's own limit holds, and nothing but it.
 CALL_TIMEOUT = 10
 STREAM_TIMEOUT = 120
+# A repeat gets the same tokens within 10 s of the first try, and must have arrived by then.
+REFRESH_TIMEOUT = 4
 # A token that is about to expire may have expired when it arrives.
 MARGIN = 30
 TRIES = 5
@@ -43,12 +45,12 @@ class Desk:
         self._session = repeated(self.auth.LogIn, LogInRequest(email=email, password=password))
 
     def refresh(self) -> None:
-        """Gets the next tokens. A repeat within 10 s gets the same ones; later, an old token ends the session.
+        """Gets the next tokens. The old one is used up: sent later, it would end the session.
 
         Where several threads share a session, only one of them may do this at a time.
         """
         request = RefreshTokenRequest(refresh_token=self._session.refresh_token)
-        self._session = repeated(self.auth.RefreshToken, request, tries=2)
+        self._session = repeated(self.auth.RefreshToken, request, tries=2, timeout=REFRESH_TIMEOUT)
 
     def call(self, method: Callable, request):
         """Makes a call as whoever logged in. Safe for what reads, and for what carries a request_id."""
@@ -103,11 +105,11 @@ class Desk:
         return [("authorization", f"Bearer {self._session.access_token}")]
 
 
-def repeated(method: Callable, request, credentials=lambda: [], tries: int = TRIES):
+def repeated(method: Callable, request, credentials=lambda: [], tries: int = TRIES, timeout: float = CALL_TIMEOUT):
     """Makes a call, and makes it again where that may help."""
     for failures in range(1, tries + 1):
         try:
-            return method(request, timeout=CALL_TIMEOUT, metadata=credentials())
+            return method(request, timeout=timeout, metadata=credentials())
         except grpc.RpcError as error:
             problem = Problem(error)
             if not problem.passes_soon() or failures == tries:

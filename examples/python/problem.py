@@ -37,7 +37,8 @@ class Problem(Exception):
     def passes_soon(self) -> bool:
         """Whether the same call may go well in a moment. Where the wait is longer, somebody should be told."""
         if self.retry_after is None:
-            return self.code == grpc.StatusCode.UNAVAILABLE
+            # The time that was over is that of one try.
+            return self.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
         return self.retry_after <= LONGEST_WAIT
 
 

@@ -9,11 +9,17 @@ import (
 	"google.golang.org/grpc"
 )
 
-const (
-	// A deadline goes with every call: without one, the server's own limit holds, and nothing but it.
-	callTimeout   = 10 * time.Second
-	streamTimeout = 2 * time.Minute
-	tries         = 5
+// limits of a call. A deadline goes with every try: without one, the server's own limit holds, and nothing but it.
+type limits struct {
+	tries   int
+	timeout time.Duration
+}
+
+var (
+	usual  = limits{tries: 5, timeout: 10 * time.Second}
+	single = limits{tries: 1, timeout: usual.timeout}
+	// A repeat gets the same tokens within 10 s of the first try, and must have arrived by then.
+	renewal = limits{tries: 2, timeout: 4 * time.Second}
 )
 
 // method is how generated clients write an RPC with one answer.
@@ -29,32 +35,32 @@ func anyone(ctx context.Context) (context.Context, error) {
 
 // Call makes a call as whoever logged in. Safe for what reads, and for what carries a request_id.
 func Call[Q, A any](ctx context.Context, d *Desk, method method[Q, A], request *Q) (*A, error) {
-	answer, err := repeated(ctx, method, request, d.authorized, tries)
+	answer, err := repeated(ctx, method, request, d.authorized, usual)
 	if problem, ok := errors.AsType[*Problem](err); ok && problem.Reason == tokenExpired {
 		// Our clock is behind the server's.
 		if err := d.Refresh(ctx); err != nil {
 			return nil, err
 		}
-		return repeated(ctx, method, request, d.authorized, tries)
+		return repeated(ctx, method, request, d.authorized, usual)
 	}
 	return answer, err
 }
 
 // Once makes a call that anyone may make, without repeats.
 func Once[Q, A any](ctx context.Context, method method[Q, A], request *Q) (*A, error) {
-	return repeated(ctx, method, request, anyone, 1)
+	return repeated(ctx, method, request, anyone, single)
 }
 
 // repeated makes a call, and makes it again where that may help.
 func repeated[Q, A any](
-	ctx context.Context, method method[Q, A], request *Q, caller identity, tries int,
+	ctx context.Context, method method[Q, A], request *Q, caller identity, limits limits,
 ) (*A, error) {
 	for failures := 1; ; failures++ {
-		answer, problem := once(ctx, method, request, caller)
+		answer, problem := once(ctx, method, request, caller, limits.timeout)
 		if problem == nil {
 			return answer, nil
 		}
-		if !problem.passesSoon() || failures == tries {
+		if !problem.passesSoon() || failures == limits.tries {
 			return nil, problem
 		}
 		if err := pause(ctx, failures, problem); err != nil {
@@ -64,9 +70,9 @@ func repeated[Q, A any](
 }
 
 func once[Q, A any](
-	ctx context.Context, method method[Q, A], request *Q, caller identity,
+	ctx context.Context, method method[Q, A], request *Q, caller identity, timeout time.Duration,
 ) (*A, *Problem) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	ctx, err := caller(ctx)
 	if err != nil {

@@ -62,7 +62,7 @@ func (d *Desk) Close() error {
 // LogIn begins a session.
 func (d *Desk) LogIn(ctx context.Context, email, password string) error {
 	request := &accountsv1.LogInRequest{Email: email, Password: password}
-	answer, err := repeated(ctx, d.Auth.LogIn, request, anyone, tries)
+	answer, err := repeated(ctx, d.Auth.LogIn, request, anyone, usual)
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (d *Desk) LogIn(ctx context.Context, email, password string) error {
 	return nil
 }
 
-// Refresh gets the next tokens. A repeat within 10 s gets the same ones; later, an old token ends the session.
+// Refresh gets the next tokens. The old one is used up: sent later, it would end the session.
 func (d *Desk) Refresh(ctx context.Context) error {
 	d.lock.Lock()
 	defer d.lock.Unlock()
@@ -81,7 +81,7 @@ func (d *Desk) Refresh(ctx context.Context) error {
 
 func (d *Desk) refresh(ctx context.Context) error {
 	request := &accountsv1.RefreshTokenRequest{RefreshToken: d.refreshToken}
-	answer, err := repeated(ctx, d.Auth.RefreshToken, request, anyone, 2)
+	answer, err := repeated(ctx, d.Auth.RefreshToken, request, anyone, renewal)
 	if err != nil {
 		return err
 	}

@@ -59,7 +59,8 @@ func (p *Problem) Error() string {
 // passesSoon says whether the same call may go well in a moment.
 func (p *Problem) passesSoon() bool {
 	if p.RetryAfter == nil {
-		return p.Code == codes.Unavailable
+		// The time that was over is that of one try.
+		return p.Code == codes.Unavailable || p.Code == codes.DeadlineExceeded
 	}
 	return *p.RetryAfter <= longestWait
 }

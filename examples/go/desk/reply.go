@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/google/uuid"
 
 	repliesv1 "example.com/deskhand-client/gen/deskhand/replies/v1"
 )
+
+const streamTimeout = 2 * time.Minute
 
 // StreamReply asks for an answer and follows it to its end, over as many connections as that takes.
 func (d *Desk) StreamReply(
@@ -37,7 +40,7 @@ func (d *Desk) StreamReply(
 		if len(answer.Text) > had {
 			failures = 1
 		}
-		if failures == tries {
+		if failures == usual.tries {
 			return nil, fmt.Errorf("reply %s does not get on: %v", answer.ReplyID, problem)
 		}
 		if err := pause(ctx, failures, problem); err != nil {

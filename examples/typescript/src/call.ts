@@ -7,9 +7,17 @@ import { Metadata } from "@grpc/grpc-js";
 
 import { LONGEST_WAIT, Problem } from "./problem.js";
 
-/** Milliseconds. A deadline goes with every call: without one, the server's own limit holds, and nothing but it. */
-export const CALL_TIMEOUT = 10_000;
-export const TRIES = 5;
+/** A deadline goes with every try of a call: without one, the server's own limit holds, and nothing but it. */
+export interface Limits {
+  tries: number;
+  /** Milliseconds. */
+  timeout: number;
+}
+
+export const USUAL: Limits = { tries: 5, timeout: 10_000 };
+export const SINGLE: Limits = { ...USUAL, tries: 1 };
+/** A repeat gets the same tokens within 10 s of the first try, and must have arrived by then. */
+export const RENEWAL: Limits = { tries: 2, timeout: 4_000 };
 
 /** How a generated client writes an RPC with one answer. */
 export type Method<Q, A> = (
@@ -31,11 +39,11 @@ export async function repeated<Q, A>(
   method: Method<Q, A>,
   request: Q,
   identity: Identity,
-  tries: number,
+  { tries, timeout }: Limits,
 ): Promise<A> {
   for (let failures = 1; ; failures++) {
     try {
-      return await once(client, method, request, await identity());
+      return await once(client, method, request, await identity(), timeout);
     } catch (thrown) {
       const problem = Problem.of(thrown);
       if (!problem.passesSoon() || failures === tries) throw problem;
@@ -44,8 +52,14 @@ export async function repeated<Q, A>(
   }
 }
 
-function once<Q, A>(client: Client, method: Method<Q, A>, request: Q, metadata: Metadata): Promise<A> {
-  const options = { deadline: Date.now() + CALL_TIMEOUT };
+function once<Q, A>(
+  client: Client,
+  method: Method<Q, A>,
+  request: Q,
+  metadata: Metadata,
+  timeout: number,
+): Promise<A> {
+  const options = { deadline: Date.now() + timeout };
   return new Promise((resolve, reject) => {
     method.call(client, request, metadata, options, (error, answer) => (error ? reject(error) : resolve(answer)));
   });

@@ -21,7 +21,7 @@ import {
 } from "../gen/deskhand/replies/v1/replies.js";
 import { TicketServiceClient } from "../gen/deskhand/tickets/v1/tickets.js";
 import { Answer } from "./answer.js";
-import { type Method, TRIES, anyone, pause, repeated } from "./call.js";
+import { type Method, RENEWAL, USUAL, anyone, pause, repeated } from "./call.js";
 import { Problem } from "./problem.js";
 
 /** Milliseconds. */
@@ -55,14 +55,14 @@ export class Desk {
 
   async logIn(email: string, password: string): Promise<void> {
     const request = LogInRequest.create({ email, password });
-    this.session = await repeated(this.auth, this.auth.logIn, request, anyone, TRIES);
+    this.session = await repeated(this.auth, this.auth.logIn, request, anyone, USUAL);
   }
 
-  /** Gets the next tokens. A repeat within 10 s gets the same ones; later, an old token ends the session. */
+  /** Gets the next tokens. The old one is used up: sent later, it would end the session. */
   refresh(): Promise<void> {
     const renew = async () => {
       const request = RefreshTokenRequest.create({ refreshToken: this.session?.refreshToken });
-      this.session = await repeated(this.auth, this.auth.refreshToken, request, anyone, 2);
+      this.session = await repeated(this.auth, this.auth.refreshToken, request, anyone, RENEWAL);
     };
     this.renewal ??= renew().finally(() => (this.renewal = undefined));
     return this.renewal;
@@ -70,7 +70,7 @@ export class Desk {
 
   /** Makes a call as whoever logged in. Safe for what reads, and for what carries a requestId. */
   async call<Q, A>(client: Client, method: Method<Q, A>, request: Q): Promise<A> {
-    const make = () => repeated(client, method, request, () => this.identity(), TRIES);
+    const make = () => repeated(client, method, request, () => this.identity(), USUAL);
     try {
       return await make();
     } catch (thrown) {
@@ -103,7 +103,7 @@ export class Desk {
       else if (problem && !problem.passesSoon()) throw problem;
       // The stream is over, the answer is not: the server goes on writing it. Take it up where it was left.
       if (answer.offset > had) failures = 1;
-      if (failures === TRIES) throw problem ?? new Error(`reply ${answer.replyId} does not get on`);
+      if (failures === USUAL.tries) throw problem ?? new Error(`reply ${answer.replyId} does not get on`);
       await pause(failures, problem);
     }
   }

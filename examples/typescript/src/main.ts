@@ -15,7 +15,7 @@ import {
   PostMessageRequest,
 } from "../gen/deskhand/tickets/v1/tickets.js";
 import { BadNetwork } from "./bad-network.js";
-import { anyone, repeated } from "./call.js";
+import { SINGLE, anyone, repeated } from "./call.js";
 import { Desk } from "./desk.js";
 import { Problem } from "./problem.js";
 
@@ -37,7 +37,7 @@ async function logIn(desk: Desk): Promise<void> {
   const [email, password] = [`typescript-${randomUUID()}@example.com`, randomUUID()];
   // Not repeated blindly: it takes no requestId. EMAIL_TAKEN after a lost answer means that the first one was heard.
   const asked = SignUpRequest.create({ email, password, displayName: "TypeScript" });
-  const signedUp = await repeated(desk.auth, desk.auth.signUp, asked, anyone, 1);
+  const signedUp = await repeated(desk.auth, desk.auth.signUp, asked, anyone, SINGLE);
   await desk.logIn(email, password);
   const me = await desk.call(desk.auth, desk.auth.getMe, GetMeRequest.create());
   check(me.user !== undefined && me.user.id === signedUp.user?.id, "signed up and logged in");

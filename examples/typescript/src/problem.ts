@@ -57,7 +57,8 @@ export class Problem extends Error {
 
   /** Whether the same call may go well in a moment. */
   passesSoon(): boolean {
-    if (this.retryAfter === undefined) return this.code === status.UNAVAILABLE;
-    return this.retryAfter <= LONGEST_WAIT;
+    if (this.retryAfter !== undefined) return this.retryAfter <= LONGEST_WAIT;
+    // The time that was over is that of one try.
+    return this.code === status.UNAVAILABLE || this.code === status.DEADLINE_EXCEEDED;
   }
 }
