@@ -7,6 +7,7 @@ mod desk;
 mod feed;
 mod login_times;
 mod relay;
+mod replies;
 mod stalled_reader;
 mod table;
 
@@ -32,6 +33,8 @@ enum Scenario {
     Feed,
     /// What assistant-service adds to the provider's stream: time to the first token, and streams a second.
     Assistant,
+    /// Replies through both services, kept: time to the first token beside assistant-service alone, and replies a second.
+    Replies,
     /// One reader that stalls among 1,000 streams of assistant-service: memory, and the others' times.
     StalledReader,
 }
@@ -48,6 +51,7 @@ async fn main() -> anyhow::Result<()> {
         Scenario::Argon2Slots => argon2_slots::run(time).await?,
         Scenario::Feed => feed::run(time).await?,
         Scenario::Assistant => assistant::run(time).await?,
+        Scenario::Replies => replies::run(time).await?,
         Scenario::StalledReader => stalled_reader::run(time).await?,
     };
     println!("{table}");
