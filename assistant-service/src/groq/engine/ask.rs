@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use service_kit::deadline::Deadline;
 
+use super::allowance::Allowance;
+
 /// A message of a prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
@@ -49,4 +51,6 @@ pub struct Ask {
     pub tools: Option<Arc<[Tool]>>,
     /// When the caller's time is over.
     pub deadline: Option<Deadline>,
+    /// What the request may still have of which this is a part.
+    pub allowance: Allowance,
 }

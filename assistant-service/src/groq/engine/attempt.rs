@@ -3,12 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep_until};
+
+use super::allowance::Allowance;
 use super::model::Model;
 use super::told::{Ended, Outcome, Progress, Started};
 use crate::groq::breaker::Pass;
 use crate::groq::call::{Call, Reach, Step};
 use crate::groq::failure::{Failure, Kind, Phase, Window};
 use crate::groq::gate::Permit;
+use crate::groq::offer::Offer;
 use crate::usage::{Heard, Source, Tokens};
 
 /// One call and its books. Dropped before its end, it is logged as cut off, and what it may have used is counted.
@@ -17,6 +21,10 @@ pub(super) struct Attempt<'a> {
     pub(super) started: Started,
     pub(super) estimated_prompt: u64,
     pub(super) call: Call,
+    pub(super) allowance: &'a Allowance,
+    pub(super) offer: &'a Offer,
+    /// How long before it is sent it is announced, and until when at most that may last.
+    pub(super) ahead: Option<(Duration, Option<Instant>)>,
     /// What it holds until it has ended.
     pub(super) open: Option<(Pass, Permit)>,
 }
@@ -29,6 +37,10 @@ impl Attempt<'_> {
         F: Future<Output = ()>,
     {
         tell(Progress::CallStarted(self.started.clone())).await;
+        if let Some((ahead, ends)) = self.ahead {
+            let sent = Instant::now() + ahead;
+            sleep_until(ends.map_or(sent, |ends| ends.min(sent))).await;
+        }
         let mut shown = false;
         let result = loop {
             let step = self.call.next().await;
@@ -66,14 +78,8 @@ impl Attempt<'_> {
     fn end(&mut self, result: &Result<(), Failure>) -> Ended {
         let ended = self.ended(result);
         log(&ended);
-        if let Err(Failure {
-            kind: Kind::RateLimited(Window::Minute),
-            retry_after: Some(wait),
-            ..
-        }) = result
-        {
-            self.model.gate.close(*wait);
-        }
+        self.learn(result.as_ref().err());
+        self.allowance.settle(&self.started, &ended);
         if let Some((pass, permit)) = self.open.take() {
             pass.report(result.as_ref().err());
             let counted = match ended.source {
@@ -85,8 +91,31 @@ impl Attempt<'_> {
         ended
     }
 
+    /// What its end says of the provider.
+    fn learn(&self, failure: Option<&Failure>) {
+        match failure.map(|failure| failure.kind) {
+            Some(Kind::Unauthenticated) => self.offer.key_refused(),
+            Some(Kind::ModelUnavailable) => self.offer.model_refused(&self.model.name),
+            _ if self.call.reach() == Reach::Accepted => self.offer.key_accepted(self.call.began()),
+            _ => {}
+        }
+        if let Some(failure) = failure
+            && failure.kind == Kind::RateLimited(Window::Minute)
+        {
+            if let Some(limit) = failure.detail.requests_a_minute {
+                self.model.gate.used_up_requests(limit.get().into());
+            }
+            if let Some(wait) = failure.retry_after {
+                self.model.gate.close(wait);
+            }
+        }
+    }
+
     fn ended(&self, result: &Result<(), Failure>) -> Ended {
         let (usage, source) = self.usage(result.as_ref().err());
+        if usage.input > self.started.input_tokens_at_most || usage.output > self.started.output_tokens_at_most {
+            tracing::error!(?usage, started = ?self.started, "the provider counts more than was announced");
+        }
         let outcome = match result {
             Ok(()) => Outcome::Completed,
             Err(failure) if matches!(failure.kind, Kind::TimedOut(_)) => Outcome::CutShort,

@@ -1,13 +1,15 @@
 //! Calls to the provider, with all that stands around them: limits of time and quota, retries, the fallback model, and the
 //! books of what each call cost. To drop what runs here is to cut the provider off.
 //!
-//! - `ask`: what is asked · `told`: what it tells
+//! - `ask`: what is asked · `allowance`: what a request may take for it · `told`: what it tells
 //! - `attempts`: calls one after the other · `attempt`: one call and its books · `whole`: answers in one piece
-//! - `model`: what a model is sent, and what is kept of it
+//! - `model`: what a model is sent, and what is kept of it · `look`: the provider's list of models
 
+mod allowance;
 mod ask;
 mod attempt;
 mod attempts;
+mod look;
 mod model;
 mod told;
 mod whole;
@@ -16,10 +18,11 @@ use std::sync::Arc;
 
 use super::client::Client;
 use super::failure::Failure;
+use super::offer::Offer;
 use super::retry::Budget;
-use super::wire;
 use crate::settings::Settings;
 use crate::usage::Prices;
+pub use allowance::Allowance;
 pub use ask::{Ask, Message, Schema, Tool};
 use model::Model;
 pub use told::{CallRecord, Completed, Ended, Failed, Outcome, Progress, Started};
@@ -36,6 +39,7 @@ struct Shared {
     reasoning_tokens: u32,
     retries: u32,
     budget: Budget,
+    offer: Offer,
 }
 
 impl Engine {
@@ -52,6 +56,7 @@ impl Engine {
             reasoning_tokens: settings.sizes.reasoning_tokens,
             retries: settings.calls.retries,
             budget: Budget::new(),
+            offer: Offer::new(settings.calls.look_interval),
         })))
     }
 
@@ -74,12 +79,10 @@ impl Engine {
         rooms.min().unwrap_or_default()
     }
 
-    /// What the provider offers now, by id.
-    ///
-    /// # Errors
-    /// Where the provider cannot be asked.
-    pub async fn models(&self) -> Result<Vec<wire::Model>, Failure> {
-        self.0.client.models().await
+    /// What would be announced of a call of the first model.
+    pub fn announced(&self, ask: &Ask) -> Option<Started> {
+        let model = self.0.models.first()?;
+        Some(model.started(&model.request(ask, self.0.reasoning_tokens, None)))
     }
 
     /// Asks, and tells what happens as it happens; nothing goes on while `tell` has not taken it. Asks again where that can

@@ -53,8 +53,13 @@ impl Model {
             .min(answer_tokens.saturating_add(reasoning))
     }
 
-    /// Only what the model is known to take.
-    pub(super) fn request<'a>(&'a self, ask: &'a Ask, reasoning_tokens: u32) -> wire::ChatRequest<'a> {
+    /// Only what the model is known to take, on `tier` where it has tiers.
+    pub(super) fn request<'a>(
+        &'a self,
+        ask: &'a Ask,
+        reasoning_tokens: u32,
+        tier: Option<&'static str>,
+    ) -> wire::ChatRequest<'a> {
         let streamed = ask.schema.is_none();
         let tools = ask.tools.as_deref().filter(|_| self.profile.tools && streamed);
         let offered = tools.unwrap_or_default().iter().map(|tool| wire::OfferedTool {
@@ -87,6 +92,7 @@ impl Model {
             messages: messages.collect(),
             max_completion_tokens: self.output_at_most(ask.answer_tokens, reasoning_tokens),
             reasoning_effort: self.profile.reasoning_effort,
+            service_tier: tier.filter(|_| self.profile.service_tiers),
             response_format: form,
             tools: Some(offered).filter(|offered| !offered.is_empty()),
             stream: streamed,
@@ -95,28 +101,32 @@ impl Model {
         }
     }
 
-    pub(super) fn started(&self, ask: &Ask, request: &wire::ChatRequest<'_>, call_no: i32) -> Started {
+    /// What is announced of a call that is yet to be numbered.
+    pub(super) fn started(&self, request: &wire::ChatRequest<'_>) -> Started {
         Started {
-            call_no,
+            call_no: 0,
             model: Arc::clone(&self.name),
-            input_tokens_at_most: self.input_at_most(ask),
+            input_tokens_at_most: input_at_most(request),
             output_tokens_at_most: request.max_completion_tokens.into(),
         }
     }
+}
 
-    /// More tokens than the prompt has: a token is at least one byte, and what the provider puts around is not much.
-    fn input_at_most(&self, ask: &Ask) -> u64 {
-        let messages = ask.messages.iter().map(|message| message.content.len());
-        let schema = ask.schema.iter().map(|schema| schema.schema.to_string().len());
-        let tools = ask
-            .tools
-            .iter()
-            .flat_map(|tools| tools.iter())
-            .map(|tool| tool.name.len() + tool.description.len() + tool.parameters.to_string().len());
-        let parts = messages
-            .chain(schema)
-            .chain(tools)
-            .map(|bytes| bytes as u64 + AROUND_PART);
-        (parts.sum::<u64>() + AROUND_PROMPT).min(self.profile.context_window.into())
-    }
+/// More tokens than the prompt has, whatever its language. The provider's encoders work on bytes: a token of text stands for
+/// at least one byte of it, and the others are those that it puts around. Of tools and schemas all JSON is counted, which
+/// is longer than what models are shown of them.
+fn input_at_most(request: &wire::ChatRequest<'_>) -> u64 {
+    let messages = request
+        .messages
+        .iter()
+        .map(|message| message.role.len() + message.content.len());
+    let tools = request.tools.iter().flatten().map(json_length);
+    let form = request.response_format.iter().map(json_length);
+    let parts = messages.chain(tools).chain(form);
+    parts.map(|bytes| bytes as u64 + AROUND_PART).sum::<u64>() + AROUND_PROMPT
+}
+
+fn json_length(part: &impl serde::Serialize) -> usize {
+    // What is sent can be written: it has been read from JSON, or is text.
+    serde_json::to_string(part).map_or(0, |json| json.len())
 }

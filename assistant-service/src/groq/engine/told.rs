@@ -9,7 +9,7 @@ use crate::usage::{Source, Tokens};
 /// A call that begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Started {
-    /// 1 for the first call of an ask.
+    /// 1 for the first call of a request.
     pub call_no: i32,
     /// The model that is asked.
     pub model: Arc<str>,
@@ -17,6 +17,13 @@ pub struct Started {
     pub input_tokens_at_most: u64,
     /// The model is told to write no more, reasoning included.
     pub output_tokens_at_most: u64,
+}
+
+impl Started {
+    /// The call takes no more tokens, prompt and answer.
+    pub fn at_most(&self) -> u64 {
+        self.input_tokens_at_most.saturating_add(self.output_tokens_at_most)
+    }
 }
 
 /// How a call ended.

@@ -116,6 +116,19 @@ impl Bucket {
         }
     }
 
+    /// Learns that the provider's limit is used up, and that calls which are open are among what used it.
+    pub(super) fn use_up(&mut self, limit: u64, share: f64) {
+        self.limit = Some(limit);
+        self.capacity = share_of(limit, share);
+        self.level = 0;
+        self.fraction = 0;
+    }
+
+    /// From here on nothing is known of a limit.
+    pub(super) fn forget(&mut self) {
+        self.limit = None;
+    }
+
     /// Learns what the answer to the call that holds `hold` said.
     pub(super) fn learn(&mut self, told: Window, hold: Hold, share: f64, now: Instant) {
         let Some(limit) = told.limit.or(self.limit) else {
@@ -124,8 +137,7 @@ impl Bucket {
         if self.limit != Some(limit) {
             let known = self.limit.is_some();
             self.limit = Some(limit);
-            // Rounded down; nothing that a provider says comes near what this cannot hold.
-            self.capacity = ((limit.min(1 << 50) as f64 * share) as i128).max(1) * PARTS;
+            self.capacity = share_of(limit, share);
             self.level = if known {
                 self.level.min(self.capacity)
             } else {
@@ -145,4 +157,9 @@ impl Bucket {
             .and_then(|reset| now.checked_add(reset))
             .map(|at| (at, self.reserved - later - self.held));
     }
+}
+
+/// Rounded down, but never nothing; nothing that a provider says comes near what this cannot hold.
+fn share_of(limit: u64, share: f64) -> i128 {
+    ((limit.min(1 << 50) as f64 * share) as i128).max(1) * PARTS
 }

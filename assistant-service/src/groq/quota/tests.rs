@@ -156,6 +156,45 @@ fn after_a_refusal_nothing_is_sent_before_its_time() {
     ledger.hold(1, now + ms(500)).unwrap();
 }
 
+#[test]
+fn a_limit_of_requests_a_minute_is_learned_from_a_refusal_and_forgotten() {
+    let began = Instant::now();
+    for (share, apart) in [(1.0, 2_000), (0.5, 4_000)] {
+        let mut now = began;
+        let mut ledger = Ledger::new(share, now);
+        let refused = ledger.hold(10, now).unwrap();
+        ledger.used_up_requests(30, now);
+        ledger.settle(refused, 0, true, now);
+        // From now on as many as come back, evenly.
+        for _ in 0..100 {
+            assert_eq!(ledger.hold(10, now).unwrap_err().likely, ms(apart));
+            now += ms(apart);
+            let held = ledger.hold(10, now).unwrap();
+            ledger.settle(held, 10, true, now);
+        }
+        // After a quiet minute, all of our share at once.
+        now += MINUTE;
+        let at_once = (0..60).take_while(|_| ledger.hold(0, now).is_ok()).count();
+        assert_eq!(at_once as f64, 30.0 * share);
+        now = began + BELIEVED;
+        assert!((0..1_000).all(|_| ledger.hold(0, now).is_ok()));
+    }
+}
+
+#[test]
+fn a_call_that_never_left_is_no_request_of_the_minute() {
+    let mut now = Instant::now();
+    let mut ledger = Ledger::new(1.0, now);
+    ledger.used_up_requests(60, now);
+    now += ms(1_000);
+    let held = ledger.hold(1, now).unwrap();
+    assert_eq!(ledger.hold(1, now).unwrap_err().likely, ms(1_000));
+    ledger.settle(held, 0, false, now);
+    let held = ledger.hold(1, now).unwrap();
+    ledger.give_up(held, now);
+    assert_eq!(ledger.hold(1, now).unwrap_err().likely, ms(1_000));
+}
+
 #[derive(Clone, Debug)]
 enum Deed {
     Hold(u64),
