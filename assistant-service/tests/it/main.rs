@@ -11,6 +11,7 @@ mod books;
 mod cap;
 mod costs;
 mod cut_off;
+mod every_scenario;
 mod fallback;
 mod hand_off;
 mod harness;

@@ -1,5 +1,11 @@
 //! Every row of the provider's table of failures, and what is done about it: by a stream, by an answer in one piece, and
 //! where the failure comes inside a stream that began well.
+//!
+//! What else is known of the provider: `every_scenario.rs` (whatever the simulator can do), `stream_reply.rs` and
+//! `stream_reply_wire.rs` (in which pieces bytes may come, usage in three places, endings that are no end, what is sent),
+//! `stream_reply_failures.rs` (silences, waits), `retries.rs` (how often, never after text), `cut_off.rs` (a caller that left
+//! is asked for no more), `slow_reader.rs` (nothing piles up), `quota.rs` and `requests_a_minute.rs` (limits), `costs.rs` and
+//! `books.rs` (what calls cost, the cache's half price), `readiness.rs` (401, 403), `models_gone.rs` (a look at the list).
 
 use std::time::{Duration, Instant};
 
