@@ -53,7 +53,8 @@ impl AssistantService for Rpc {
         };
         let reply = self
             .assistant
-            .reply(task, &conversation(task, request.conversation)?, terms)?;
+            .reply(task, &conversation(task, request.conversation)?, terms)
+            .await?;
         let prompt = reply.prompt;
         let events = reply.events;
         Ok(Response::new(Box::pin(events.map(move |event| {

@@ -59,10 +59,10 @@ impl Assistant {
     ///
     /// # Errors
     /// Where not one call keeps to the terms.
-    pub fn reply(&self, task: Task, conversation: &Conversation, terms: Terms) -> Result<Reply, Error> {
+    pub async fn reply(&self, task: Task, conversation: &Conversation, terms: Terms) -> Result<Reply, Error> {
         let prompt = self.prompt_within(task, conversation, &terms)?;
         let (assistant, written) = (self.clone(), prompt.clone());
-        let events = stream(|sink| async move { assistant.answer(task, &written, &terms, &sink).await });
+        let events = stream(|sink| async move { assistant.answer(task, &written, &terms, &sink).await }).await;
         Ok(Reply { prompt, events })
     }
 
