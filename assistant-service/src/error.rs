@@ -20,6 +20,12 @@ impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let refusal = match error {
             Error::Invalid(violations) => Refusal::invalid_fields(violations),
+            Error::Upstream(failure) if failure.kind == Kind::OverAllowance => {
+                Refusal::invalid_fields(vec![Violation::new(
+                    "tokens_at_most",
+                    "It is less than one call to the model needs.",
+                )])
+            }
             Error::Upstream(failure) => {
                 log(&failure);
                 refusal(&failure)
@@ -39,6 +45,7 @@ fn log(failure: &Failure) {
     tracing::warn!(
         ?kind,
         ?retry_after,
+        requests_a_minute = detail.requests_a_minute,
         status = detail.status,
         code = detail.code,
         "call to the provider failed"
@@ -81,7 +88,7 @@ fn refusal(failure: &Failure) -> Refusal {
             "UPSTREAM_RATE_LIMITED",
             "The rate limit of the model's provider is used up for now.",
         ),
-        Kind::TooLarge => (
+        Kind::TooLarge | Kind::OverAllowance => (
             Code::InvalidArgument,
             "CONVERSATION_TOO_LONG",
             "The conversation is longer than the model's provider takes at once.",
@@ -91,7 +98,12 @@ fn refusal(failure: &Failure) -> Refusal {
             "MODEL_UNAVAILABLE",
             "The model's provider does not offer the model that is set.",
         ),
-        Kind::SpendCapReached | Kind::Rejected => (
+        Kind::SpendCapReached => (
+            Code::FailedPrecondition,
+            "UPSTREAM_REJECTED",
+            "The spend limit at the model's provider is reached; it takes no call until that is raised.",
+        ),
+        Kind::Rejected => (
             Code::FailedPrecondition,
             "UPSTREAM_REJECTED",
             "The model's provider refused the request.",

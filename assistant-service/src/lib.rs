@@ -34,6 +34,6 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     settings.check()?;
     let assistant = Assistant::new(&settings)?;
-    let prompts = assistant.prompts();
-    server::run(Rpc::new(assistant), prompts, listener, shutdown).await
+    let (prompts, engine) = (assistant.prompts(), assistant.engine());
+    server::run(Rpc::new(assistant), prompts, engine, listener, shutdown).await
 }

@@ -141,6 +141,10 @@ pub struct Calls {
     /// How long it is left alone before one call tries it again.
     #[arg(long, env = "GROQ_BREAKER_COOL_DOWN", default_value = "10s", value_parser = parse_limit)]
     pub breaker_cool_down: Duration,
+    /// While the provider refuses our key, how long it is left between looks at its list of models, which show when it takes
+    /// the key again; six times as long while it has lost a model.
+    #[arg(long = "groq-look-interval", env = "GROQ_LOOK_INTERVAL", default_value = "10s", value_parser = parse_limit)]
+    pub look_interval: Duration,
     /// How much of the provider's limits is ours, more than 0 and at most 1: of four replicas, each gets 0.25.
     #[arg(long, env = "QUOTA_SHARE", default_value_t = 1.0, value_parser = parse_share)]
     pub quota_share: f64,

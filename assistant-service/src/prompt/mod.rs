@@ -123,8 +123,18 @@ impl Writer {
         self.ratios.estimate(&self.model, prompt.bytes)
     }
 
+    /// The most tokens of a prompt.
+    pub fn budget(&self) -> u32 {
+        self.budget
+    }
+
     /// The prompt of a task on `conversation`, with which `attached` bytes of tools and the like are sent.
     pub fn write(&self, task: Task, conversation: &Conversation, attached: usize) -> Prompt {
+        self.write_within(self.budget, task, conversation, attached)
+    }
+
+    /// The same in at most `budget` tokens, where that leaves the ticket any room.
+    pub fn write_within(&self, budget: u32, task: Task, conversation: &Conversation, attached: usize) -> Prompt {
         let catalog = self.store.current();
         let template = catalog.choose(task, conversation.category);
         let form = match task {
@@ -133,7 +143,7 @@ impl Writer {
             // The word JSON stands here whatever the template says: JSON mode wants it.
             Task::Triage => Form::Transcript("(This is the ticket. Judge it, as you were told, in one JSON object.)"),
         };
-        let limit = (self.ratios.of(&self.model), self.budget);
+        let limit = (self.ratios.of(&self.model), budget);
         let besides = MESSAGE + template.text().len() + attached;
         let told = context::select(&self.fence, conversation, form, limit, besides);
         prompt(template, template.text(), told.messages, attached)

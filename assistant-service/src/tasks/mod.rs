@@ -2,18 +2,18 @@
 //!
 //! - [`reply`]: answers and drafts, in pieces · `hand_off`: the tool by which a reply leaves a ticket to a person
 //! - [`summary`] · [`triage`] · [`rewrite`]: whole answers · `whole`: what these have in common
+//! - [`terms`]: what a caller allows, and prompts that keep to it
 
 mod events;
 mod hand_off;
 pub mod reply;
 pub mod rewrite;
 pub mod summary;
+pub mod terms;
 pub mod triage;
 pub mod whole;
 
 use std::sync::Arc;
-
-use service_kit::deadline::Deadline;
 
 use crate::conversation::Conversation;
 use crate::error::Error;
@@ -25,6 +25,7 @@ use crate::prompt::store::Store;
 use crate::prompt::{MOST_ATTACHED, Prompt};
 use crate::settings::{Settings, Sizes};
 use crate::usage::Source;
+use terms::Terms;
 
 /// Does what it is asked. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -83,15 +84,30 @@ impl Assistant {
         Ok(self.engine.models().await?)
     }
 
-    /// Exactly what a task on `conversation` sends.
+    /// What asks the provider.
+    pub fn engine(&self) -> Engine {
+        self.engine.clone()
+    }
+
+    /// Exactly what a task on `conversation` sends where its caller sets no limit.
     pub fn prompt(&self, task: Task, conversation: &Conversation) -> Prompt {
+        self.prompt_of(task, conversation, self.writer.budget())
+    }
+
+    fn prompt_of(&self, task: Task, conversation: &Conversation, budget: u32) -> Prompt {
+        self.writer
+            .write_within(budget, task, conversation, self.attached(task))
+    }
+
+    /// Bytes that are sent with a prompt beside its messages.
+    fn attached(&self, task: Task) -> usize {
         let attached = match task {
             Task::Reply => self.hand_off.iter().map(Tool::bytes).sum(),
             Task::Triage => self.triage.bytes(),
             Task::Draft | Task::Summary | Task::Rewrite => 0,
         };
         debug_assert!(attached <= MOST_ATTACHED);
-        self.writer.write(task, conversation, attached)
+        attached
     }
 
     /// The tokens that `prompt` is taken for.
@@ -99,7 +115,7 @@ impl Assistant {
         self.writer.estimate(prompt)
     }
 
-    fn ask(&self, prompt: &Prompt, deadline: Option<Deadline>) -> Ask {
+    fn ask(&self, task: Task, prompt: &Prompt, terms: &Terms) -> Ask {
         let messages = prompt.messages.iter().map(|message| Message {
             role: message.role.name(),
             content: message.content.clone(),
@@ -108,8 +124,10 @@ impl Assistant {
             messages: messages.collect(),
             answer_tokens: self.sizes.answer_tokens,
             estimated_prompt_tokens: self.estimate(prompt),
-            deadline,
-            ..Ask::default()
+            schema: (task == Task::Triage).then(|| Arc::clone(&self.triage)),
+            tools: (task == Task::Reply).then(|| Arc::clone(&self.hand_off)),
+            deadline: terms.deadline,
+            allowance: terms.allowance.clone(),
         }
     }
 

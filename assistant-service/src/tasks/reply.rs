@@ -1,10 +1,10 @@
 //! Answering a customer, or writing the draft of an answer: in pieces, as they come.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
-use service_kit::deadline::Deadline;
+use std::sync::{Mutex, PoisonError};
 
 use super::events::{Events, Sink, stream};
+use super::terms::Terms;
+use super::whole::mending;
 use super::{Assistant, hand_off};
 use crate::conversation::Conversation;
 use crate::error::Error;
@@ -39,10 +39,6 @@ pub struct Reply {
 /// What one round of asking came to.
 #[derive(Default)]
 struct Round {
-    /// How many calls there were before it.
-    before: i32,
-    /// How many there are now.
-    calls: i32,
     wrote: bool,
     /// Why a person is needed.
     reason: Option<String>,
@@ -58,31 +54,30 @@ struct Mistake {
 }
 
 impl Assistant {
-    /// Answers `conversation`, for the customer ([`Task::Reply`]) or as a draft, before `deadline`. Dropping the stream cuts
-    /// the provider off.
-    pub async fn reply(&self, task: Task, conversation: &Conversation, deadline: Option<Deadline>) -> Reply {
-        let prompt = self.prompt(task, conversation);
+    /// Answers `conversation`, for the customer ([`Task::Reply`]) or as a draft, on these terms. Dropping the stream cuts the
+    /// provider off.
+    ///
+    /// # Errors
+    /// Where not one call keeps to the terms.
+    pub async fn reply(&self, task: Task, conversation: &Conversation, terms: Terms) -> Result<Reply, Error> {
+        let prompt = self.prompt_within(task, conversation, &terms)?;
         let (assistant, written) = (self.clone(), prompt.clone());
-        let events = stream(|sink| async move { assistant.answer(task, &written, deadline, &sink).await }).await;
-        Reply { prompt, events }
+        let events = stream(|sink| async move { assistant.answer(task, &written, &terms, &sink).await }).await;
+        Ok(Reply { prompt, events })
     }
 
-    /// Asks, and once more where the model called a tool as it must not, and nothing was written yet.
-    async fn answer(
-        &self,
-        task: Task,
-        prompt: &Prompt,
-        deadline: Option<Deadline>,
-        sink: &Sink<Event>,
-    ) -> Result<(), Error> {
-        let mut round = self.round(task, prompt, deadline, 0, sink).await?;
-        if let (Some(mistake), false) = (&round.mistake, round.wrote) {
+    /// Asks, and once more where the model called a tool as it must not, and nothing was written or mended yet.
+    async fn answer(&self, task: Task, prompt: &Prompt, terms: &Terms, sink: &Sink<Event>) -> Result<(), Error> {
+        let mut round = self.round(task, prompt, terms, sink).await?;
+        if let (Some(mistake), false) = (&round.mistake, round.wrote)
+            && terms.allowance.repair()
+        {
             tracing::info!(
                 wrong = mistake.wrong,
                 "a tool was called as it must not be; asking again"
             );
             let again = self.writer.repair(prompt, &mistake.answer, mistake.wrong);
-            round = self.round(task, &again, deadline, round.calls, sink).await?;
+            round = self.round(task, &again, terms, sink).await.map_err(mending)?;
         }
         if round.mistake.is_some() {
             return Err(Failure::new(Kind::InvalidOutput).into());
@@ -91,20 +86,9 @@ impl Assistant {
         Ok(())
     }
 
-    async fn round(
-        &self,
-        task: Task,
-        prompt: &Prompt,
-        deadline: Option<Deadline>,
-        before: i32,
-        sink: &Sink<Event>,
-    ) -> Result<Round, Failure> {
-        let mut ask = self.ask(prompt, deadline);
-        ask.tools = (task == Task::Reply).then(|| Arc::clone(&self.hand_off));
-        let round = Mutex::new(Round {
-            before,
-            ..Round::default()
-        });
+    async fn round(&self, task: Task, prompt: &Prompt, terms: &Terms, sink: &Sink<Event>) -> Result<Round, Failure> {
+        let ask = self.ask(task, prompt, terms);
+        let round = Mutex::new(Round::default());
         let tell = |progress| {
             if let Progress::CallEnded(ended) = &progress {
                 self.learn(prompt, ended);
@@ -125,9 +109,7 @@ impl Round {
     /// Takes what happened, and says what of it is told. What a call says of tools counts once the call is whole.
     fn take(&mut self, progress: Progress) -> [Option<Event>; 2] {
         match progress {
-            Progress::CallStarted(mut started) => {
-                started.call_no += self.before;
-                self.calls = started.call_no;
+            Progress::CallStarted(started) => {
                 (self.reason, self.mistake) = (None, None);
                 [Some(Event::CallStarted(started)), None]
             }
@@ -145,8 +127,7 @@ impl Round {
                 }
                 [None, None]
             }
-            Progress::CallEnded(mut ended) => {
-                ended.call_no += self.before;
+            Progress::CallEnded(ended) => {
                 let reason = self.reason.take_if(|_| ended.outcome == Outcome::Completed);
                 if reason.is_some() {
                     self.mistake = None;

@@ -1,13 +1,11 @@
 //! Judging a ticket. The model's judgement is read as strictly as if an enemy had written it.
 
-use std::sync::Arc;
-
 use serde_json::{Map, Value, json};
-use service_kit::deadline::Deadline;
 
 use super::Assistant;
 use super::hand_off::at_most;
-use super::whole::{Done, Undone};
+use super::terms::Terms;
+use super::whole::{Done, Undone, mending};
 use crate::conversation::{Category, Conversation};
 use crate::groq::engine::{CallRecord, Schema};
 use crate::groq::failure::{Failure, Kind};
@@ -108,53 +106,46 @@ pub(super) fn schema() -> Schema {
 }
 
 impl Assistant {
-    /// Judges `conversation`. Asks a second time where the first answer is not of the form.
+    /// Judges `conversation`. Asks a second time where the first answer is not of the form, and nothing was mended yet.
     ///
     /// # Errors
     /// Where the provider fails, or the second answer is not of the form either.
-    pub async fn triage(
-        &self,
-        conversation: &Conversation,
-        deadline: Option<Deadline>,
-    ) -> Result<Done<Judgement>, Undone> {
-        let prompt = self.prompt(Task::Triage, conversation);
+    pub async fn triage(&self, conversation: &Conversation, terms: &Terms) -> Result<Done<Judgement>, Undone> {
+        let prompt = self
+            .prompt_within(Task::Triage, conversation, terms)
+            .map_err(Undone::before)?;
         let mut calls = Vec::new();
-        match self.judge(&prompt, deadline, &mut calls).await {
+        match self.judge(&prompt, terms, &mut calls).await {
             Ok(result) => Ok(Done { result, prompt, calls }),
             Err(failure) => Err(Undone::new(failure, prompt, calls)),
         }
     }
 
-    async fn judge(
-        &self,
-        prompt: &Prompt,
-        deadline: Option<Deadline>,
-        calls: &mut Vec<CallRecord>,
-    ) -> Result<Judgement, Failure> {
-        let first = self.judge_once(prompt, deadline, calls).await?;
+    async fn judge(&self, prompt: &Prompt, terms: &Terms, calls: &mut Vec<CallRecord>) -> Result<Judgement, Failure> {
+        let first = self.judge_once(prompt, terms, calls).await?;
         let mistake = match read(&first) {
             Ok(judgement) => return Ok(judgement),
             Err(mistake) => mistake,
         };
+        if !terms.allowance.repair() {
+            tracing::info!(
+                ?mistake,
+                "a judgement was not of the form, after output that was mended"
+            );
+            return Err(Failure::new(Kind::InvalidOutput));
+        }
         tracing::info!(?mistake, "a judgement was not of the form; asking again");
         let wrong = format!("(This is what you answered. {mistake} Answer again, with the whole JSON object only.)");
         let again = self.writer.repair(prompt, &first, &wrong);
-        let second = self.judge_once(&again, deadline, calls).await?;
+        let second = self.judge_once(&again, terms, calls).await.map_err(mending)?;
         read(&second).map_err(|mistake| {
             tracing::info!(?mistake, "a judgement was not of the form again");
             Failure::new(Kind::InvalidOutput)
         })
     }
 
-    async fn judge_once(
-        &self,
-        prompt: &Prompt,
-        deadline: Option<Deadline>,
-        calls: &mut Vec<CallRecord>,
-    ) -> Result<String, Failure> {
-        let mut ask = self.ask(prompt, deadline);
-        ask.schema = Some(Arc::clone(&self.triage));
-        self.whole(prompt, ask, calls).await
+    async fn judge_once(&self, prompt: &Prompt, terms: &Terms, calls: &mut Vec<CallRecord>) -> Result<String, Failure> {
+        self.whole(prompt, self.ask(Task::Triage, prompt, terms), calls).await
     }
 }
 

@@ -29,6 +29,15 @@ pub struct Undone {
 }
 
 impl Undone {
+    /// Before anything was asked.
+    pub(super) fn before(error: Error) -> Self {
+        Self {
+            error,
+            prompt: None,
+            calls: Vec::new(),
+        }
+    }
+
     pub(super) fn new(failure: Failure, prompt: Prompt, calls: Vec<CallRecord>) -> Self {
         Self {
             error: failure.into(),
@@ -50,10 +59,7 @@ impl Assistant {
             Ok(completed) => (Ok(completed.text), completed.calls),
             Err(Failed { failure, calls }) => (Err(failure), calls),
         };
-        let before = calls.len() as i32;
-        for mut call in made {
-            call.started.call_no += before;
-            call.ended.call_no += before;
+        for call in made {
             self.learn(prompt, &call.ended);
             calls.push(call);
         }
@@ -71,6 +77,14 @@ impl Assistant {
             Ok(result) => Ok(Done { result, prompt, calls }),
             Err(failure) => Err(Undone::new(failure, prompt, calls)),
         }
+    }
+}
+
+/// How an answer fails that was to be mended: where no call was left for that, as it was before.
+pub(super) fn mending(failure: Failure) -> Failure {
+    match failure.kind {
+        Kind::OverAllowance => Failure::new(Kind::InvalidOutput),
+        _ => failure,
     }
 }
 
