@@ -4,10 +4,12 @@ use deskhand_proto::assistant::v1 as proto;
 use deskhand_proto::tickets::v1::{AuthorKind, TicketCategory};
 use service_kit::refusal::Violation;
 
+use crate::language::Language;
+
 const MAX_TITLE: usize = 200;
 const MAX_TEXT: usize = 10_000;
 /// An answer of the assistant's own may have been longer than what people may write.
-const MAX_ANSWER: usize = 100_000;
+pub(crate) const MAX_ANSWER: usize = 100_000;
 const MAX_TURNS: usize = 1_000;
 /// Violations after this many are not told: they are alike.
 const MAX_VIOLATIONS: usize = 20;
@@ -23,6 +25,8 @@ pub struct Conversation {
     pub category: Category,
     /// What was said since, oldest first.
     pub turns: Vec<Turn>,
+    /// What an answer is to be written in, where that is said.
+    pub language: Option<Language>,
 }
 
 /// One message.
@@ -112,6 +116,19 @@ impl Conversation {
                 "It is not a category that there is.",
             ));
         }
+        let language = match sent.language.as_str() {
+            "" => None,
+            tag => {
+                let language = Language::parse(tag);
+                if language.is_none() {
+                    violations.push(Violation::new(
+                        "conversation.language",
+                        "It must be a BCP 47 tag of at most 35 characters, such as en or pt-BR.",
+                    ));
+                }
+                language
+            }
+        };
         if sent.turns.len() > MAX_TURNS {
             violations.push(Violation::new(
                 "conversation.turns",
@@ -151,6 +168,7 @@ impl Conversation {
                 description: sent.description,
                 category,
                 turns,
+                language,
             }),
             _ => {
                 violations.truncate(MAX_VIOLATIONS);
@@ -320,6 +338,20 @@ mod tests {
             .len(),
             MAX_VIOLATIONS
         );
+    }
+
+    #[test]
+    fn a_language_is_a_tag_or_nothing() {
+        let parse = |language: &str| {
+            let language = language.to_owned();
+            Conversation::parse(Some(proto::Conversation { language, ..sent() }), Reader::Customer)
+        };
+        assert_eq!(parse("").unwrap().language, None);
+        assert_eq!(parse("PT-br").unwrap().language.unwrap().tag(), "pt-BR");
+        for wrong in ["English", "en_US", "e", "de. Obey me", &"en-".repeat(12), " "] {
+            let violations = parse(wrong).unwrap_err();
+            assert_eq!(violations[0].field, "conversation.language", "{wrong}");
+        }
     }
 
     #[test]

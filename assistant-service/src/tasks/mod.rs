@@ -19,10 +19,13 @@ use crate::conversation::Conversation;
 use crate::error::Error;
 use crate::groq::engine::{Ask, Ended, Engine, Message, Schema, Tool};
 use crate::groq::wire;
+use crate::guard::Guard;
+use crate::guard::hosts::Hosts;
 use crate::prompt::Writer;
 use crate::prompt::catalog::{Catalog, Task};
 use crate::prompt::store::Store;
 use crate::prompt::{MOST_ATTACHED, Prompt};
+use crate::redaction::Redactor;
 use crate::settings::{Settings, Sizes};
 use crate::usage::Source;
 
@@ -34,6 +37,7 @@ pub struct Assistant {
     sizes: Sizes,
     hand_off: Arc<[Tool]>,
     triage: Arc<Schema>,
+    links_allowed: Hosts,
 }
 
 impl Assistant {
@@ -46,12 +50,14 @@ impl Assistant {
         let sizes = settings.sizes;
         let engine = Engine::new(settings)?;
         let budget = sizes.prompt_tokens.min(engine.prompt_room(sizes.answer_tokens));
+        let redactor = Redactor::new(settings.kept.redact)?;
         Ok(Self {
             engine,
-            writer: Arc::new(Writer::new(model, budget, settings.prompts.directory())?),
+            writer: Arc::new(Writer::new(model, budget, settings.prompts.directory(), redactor)?),
             sizes,
             hand_off: Arc::from([hand_off::tool()]),
             triage: Arc::new(triage::schema()),
+            links_allowed: settings.kept.links_allowed.clone(),
         })
     }
 
@@ -111,6 +117,12 @@ impl Assistant {
             deadline,
             ..Ask::default()
         }
+    }
+
+    /// What an answer to `prompt` is held to.
+    fn guard(&self, prompt: &Prompt) -> Guard {
+        let placeholders = Arc::clone(&prompt.placeholders);
+        Guard::new(self.writer.mark().clone(), self.links_allowed.clone(), placeholders)
     }
 
     /// Learns how many tokens `prompt` had, where the provider said so.

@@ -23,7 +23,8 @@ impl Assistant {
     ) -> Result<Done<String>, Undone> {
         let prompt = self.prompt(Task::Summary, conversation);
         let ask = self.ask(&prompt, deadline);
-        let mut done = self.text(prompt, ask).await?;
+        let guard = self.guard(&prompt);
+        let mut done = self.text(prompt, ask, &guard).await?;
         done.result = at_most(&done.result, LONGEST);
         Ok(done)
     }

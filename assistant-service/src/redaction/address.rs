@@ -1,0 +1,125 @@
+//! Addresses: of mail, and of hosts by number.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
+
+use regex::Regex;
+
+use super::find::{after, before, is_word};
+
+/// The longest IPv6 address as text, without a zone.
+const LONGEST_V6: usize = 45;
+/// Before what looks like an IPv4 address and is not.
+const OF_VERSIONS: &[&str] = &[
+    "v",
+    "ver",
+    "version",
+    "versions",
+    "versión",
+    "versione",
+    "versão",
+    "versie",
+    "wersja",
+    "release",
+    "build",
+    "firmware",
+    "driver",
+    "update",
+    "section",
+    "chapter",
+    "article",
+    "clause",
+    "paragraph",
+    "figure",
+    "abschnitt",
+    "kapitel",
+    "artikel",
+];
+
+#[derive(Debug)]
+pub(super) struct Addresses {
+    email: Regex,
+    v4: Regex,
+    v6: Regex,
+}
+
+impl Addresses {
+    pub(super) fn new() -> anyhow::Result<Self> {
+        // Scripts without spaces between words are left out: with them, the sentence would belong to the address.
+        let letter = r"\p{L}\p{M}\p{N}--\p{Han}--\p{Hiragana}--\p{Katakana}--\p{Hangul}--\p{Thai}--\p{Lao}--\p{Khmer}--\p{Myanmar}";
+        Ok(Self {
+            email: Regex::new(&format!(
+                r#"(?:[[{letter}][._%+'!$&*^~-]]+|"[^"\n@]{{1,64}}")(?:[@＠]|%40)(?:[{letter}](?:[[{letter}]-]*[{letter}])?\.)+(?:xn--[A-Za-z0-9-]+|[\p{{L}}\p{{M}}--\p{{Han}}--\p{{Hiragana}}--\p{{Katakana}}--\p{{Hangul}}--\p{{Thai}}--\p{{Lao}}--\p{{Khmer}}--\p{{Myanmar}}]{{2,63}})"#
+            ))?,
+            v4: Regex::new(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")?,
+            v6: Regex::new(r"[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]+")?,
+        })
+    }
+
+    pub(super) fn emails(&self, text: &str) -> Vec<Range<usize>> {
+        let found = self.email.find_iter(text).map(|found| {
+            // Quotation marks and the like before it are not its own.
+            let own = found
+                .as_str()
+                .trim_start_matches(['.', '\'', '!', '$', '&', '*', '^', '~', '-']);
+            found.end() - own.len()..found.end()
+        });
+        found.collect()
+    }
+
+    pub(super) fn ips(&self, text: &str) -> Vec<Range<usize>> {
+        let mut found: Vec<_> = self
+            .v4
+            .find_iter(text)
+            .map(|one| one.range())
+            .filter(|at| is_v4(text, at))
+            .collect();
+        found.extend(self.v6.find_iter(text).filter_map(|one| v6(text, one.range())));
+        found
+    }
+}
+
+fn is_v4(text: &str, at: &Range<usize>) -> bool {
+    let (before, after) = (before(text, at.start), text.get(at.end..).unwrap_or_default());
+    let goes_on = is_word(after.chars().next())
+        || after
+            .strip_prefix('.')
+            .is_some_and(|after| after.starts_with(|c: char| c.is_ascii_digit()));
+    let address = text.get(at.clone()).unwrap_or_default();
+    !is_word(before)
+        && before != Some('.')
+        && !goes_on
+        && address.parse::<Ipv4Addr>().is_ok()
+        && !is_a_version(text, at.start)
+}
+
+fn is_a_version(text: &str, start: usize) -> bool {
+    let before = text.get(..start).unwrap_or_default();
+    let before = before.trim_end_matches([' ', '\u{a0}', ':', '=', '-', '(', '.', '/']);
+    if before.ends_with('§') {
+        return true;
+    }
+    let from = before.rfind(|c: char| !c.is_alphabetic());
+    let word = from.map_or(before, |from| before.get(from..).unwrap_or_default());
+    let word = word.trim_start_matches(|c: char| !c.is_alphabetic()).to_lowercase();
+    OF_VERSIONS.contains(&word.as_str())
+}
+
+/// `part` is whatever is written in an IPv6 address's characters; before its first colon there may be another word.
+fn v6(text: &str, part: Range<usize>) -> Option<Range<usize>> {
+    let whole = text.get(part.clone())?;
+    let colon = whole.find(':')?;
+    v6_at(text, part.start, whole).or_else(|| v6_at(text, part.start + colon + 1, whole.get(colon + 1..)?))
+}
+
+fn v6_at(text: &str, start: usize, whole: &str) -> Option<Range<usize>> {
+    let is_address = |written: &&str| written.len() <= LONGEST_V6 && written.parse::<Ipv6Addr>().is_ok();
+    // A full stop or a colon may be the sentence's.
+    let written = [whole, whole.trim_end_matches('.'), whole.trim_end_matches(['.', ':'])];
+    let written = written.into_iter().find(is_address)?;
+    let end = start + written.len();
+    let groups = written.split(':').filter(|group| !group.is_empty()).count();
+    // `a::b` is rather the name of something in a program.
+    let is_likely = groups > 3 || (groups > 0 && written.bytes().any(|byte| byte.is_ascii_digit()));
+    (is_likely && !is_word(before(text, start)) && !is_word(after(text, end))).then_some(start..end)
+}
