@@ -14,6 +14,9 @@ use super::secret::Secrets;
 /// What a placeholder is named by, where somebody's own words look like one of ours.
 const TYPED: &str = "TEXT";
 
+/// Finds what is of one kind.
+type Find<'a> = &'a dyn Fn() -> Vec<Range<usize>>;
+
 /// A part of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Found {
@@ -21,6 +24,12 @@ pub(super) struct Found {
     pub(super) at: Range<usize>,
     /// What its placeholder is named by.
     pub(super) label: &'static str,
+}
+
+impl Found {
+    fn new(at: Range<usize>, label: &'static str) -> Self {
+        Self { at, label }
+    }
 }
 
 /// Finds the kinds that are set.
@@ -58,38 +67,25 @@ impl Finder {
         if self.kinds.is_empty() {
             return all;
         }
-        let mut add = |kind: Kind, ranges: Vec<Range<usize>>| {
-            all.extend(ranges.into_iter().map(|at| Found {
-                at,
-                label: kind.label(),
-            }));
-        };
-        let wants = |kind| self.kinds.contains(kind);
-        if wants(Kind::Secret) {
-            add(Kind::Secret, self.secrets.find(text));
-        }
-        if wants(Kind::Email) {
-            add(Kind::Email, self.addresses.emails(text));
-        }
-        // The rest has digits, or two colons.
-        if text.bytes().any(|byte| byte.is_ascii_digit() || byte == b':') {
-            if wants(Kind::Iban) {
-                add(Kind::Iban, self.ibans.find(text));
-            }
-            if wants(Kind::Card) {
-                add(Kind::Card, self.numbers.cards(text));
-            }
-            if wants(Kind::Ip) {
-                add(Kind::Ip, self.addresses.ips(text));
-            }
-            if wants(Kind::Phone) {
-                add(Kind::Phone, self.numbers.phones(text));
+        let finders: [(Kind, Find<'_>); 5] = [
+            (Kind::Secret, &|| self.secrets.find(text)),
+            (Kind::Email, &|| self.addresses.emails(text)),
+            (Kind::Iban, &|| self.ibans.find(text)),
+            (Kind::Card, &|| self.numbers.cards(text)),
+            (Kind::Ip, &|| self.addresses.ips(text)),
+        ];
+        for (kind, find) in finders {
+            if self.kinds.contains(kind) {
+                all.extend(find().into_iter().map(|at| Found::new(at, kind.label())));
             }
         }
-        all.extend(self.typed.find_iter(text).map(|found| Found {
-            at: found.range(),
-            label: TYPED,
-        }));
+        all = apart(all);
+        if self.kinds.contains(Kind::Phone) {
+            // Last: nothing says where a telephone's number ends, but that something else begins.
+            let phones = self.numbers.phones(text, &all);
+            all.extend(phones.into_iter().map(|at| Found::new(at, Kind::Phone.label())));
+        }
+        all.extend(self.typed.find_iter(text).map(|found| Found::new(found.range(), TYPED)));
         apart(all)
     }
 }

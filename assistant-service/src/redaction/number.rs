@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use regex::Regex;
 
-use super::find::{after, before, is_word};
+use super::find::{Found, after, before, is_word};
 
 /// Between the digits of a number.
 const GAP: &str = r" \x{a0}\x{2007}\x{2009}\x{202f}.\-\x{2010}\x{2011}\x{2013}";
@@ -60,9 +60,15 @@ impl Numbers {
         cards
     }
 
-    pub(super) fn phones(&self, text: &str) -> Vec<Range<usize>> {
+    /// Those that are no part of what is `found` already, in order and without overlaps.
+    pub(super) fn phones(&self, text: &str, found: &[Found]) -> Vec<Range<usize>> {
         let runs = self.phone.find_iter(text);
-        runs.filter_map(|run| phone(text, run.range())).collect()
+        let phone = |run: Range<usize>| {
+            let next = found.get(found.partition_point(|found| found.at.end <= run.start));
+            let end = next.map_or(run.end, |next| run.end.min(next.at.start));
+            phone(text, run.start..end.max(run.start))
+        };
+        runs.filter_map(|run| phone(run.range())).collect()
     }
 }
 
@@ -88,7 +94,8 @@ fn digits(text: &str, groups: &[Range<usize>]) -> Vec<u8> {
 /// Where the card ends that begins with the first group, and how many groups it has.
 fn card(text: &str, groups: &[Range<usize>]) -> Option<(usize, usize)> {
     let start = groups.first()?.start;
-    if is_word(before(text, start)) {
+    let before = before(text, start);
+    if is_word(before) {
         return None;
     }
     (1..=groups.len().min(5)).rev().find_map(|count| {
@@ -99,16 +106,18 @@ fn card(text: &str, groups: &[Range<usize>]) -> Option<(usize, usize)> {
             return None;
         }
         let digits = digits(text, groups);
+        if before == Some('+') && digits.len() <= MOST_PHONE_DIGITS {
+            return None;
+        }
         (is_a_network_s(&digits) && passes_luhn(&digits)).then_some((end, count))
     })
 }
 
 fn is_grouped_as_cards_are(lengths: &[usize]) -> bool {
-    match lengths {
-        [_] | [4, 6, 4 | 5] | [4, 5, 6] | [8, 8] | [6, 10] => true,
-        [4, 4, 4, 1..=4] | [4, 4, 4, 4, 1..=3] => true,
-        _ => false,
-    }
+    matches!(
+        lengths,
+        [_] | [4, 6, 4 | 5] | [4, 5, 6] | [8, 8] | [6, 10] | [4, 4, 4, 1..=4] | [4, 4, 4, 4, 1..=3]
+    )
 }
 
 /// Whether so many digits with such a beginning are given out: ISO/IEC 7812 as the networks use it.
@@ -141,7 +150,7 @@ fn passes_luhn(digits: &[u8]) -> bool {
             (_, digit) => digit * 2,
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 fn phone(text: &str, run: Range<usize>) -> Option<Range<usize>> {

@@ -227,6 +227,8 @@ fn numbers_side_by_side_are_told_apart() {
         ),
         ("请联系john@example.com谢谢", "请联系[EMAIL_1]谢谢"),
         ("+1 212 555 0123 12", "[PHONE_1] 12"),
+        ("+49 30 1234567 4111 1111 1111 1111", "[PHONE_1] [CARD_1]"),
+        ("DE89 3704 0044 0532 0130 00 203.0.113.77", "[IBAN_1] [IP_1]"),
     ] {
         assert_eq!(conceal(text), leaves);
     }
