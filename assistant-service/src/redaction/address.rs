@@ -9,6 +9,8 @@ use super::find::{after, before, is_word};
 
 /// The longest IPv6 address as text, without a zone.
 const LONGEST_V6: usize = 45;
+/// The longest part of an address of mail that is looked at, in characters; a real one is shorter.
+const LONGEST_PART: usize = 256;
 /// Before what looks like an IPv4 address and is not.
 const OF_VERSIONS: &[&str] = &[
     "v",
@@ -38,33 +40,42 @@ const OF_VERSIONS: &[&str] = &[
 
 #[derive(Debug)]
 pub(super) struct Addresses {
-    email: Regex,
+    at: Regex,
+    domain: Regex,
     v4: Regex,
     v6: Regex,
 }
 
 impl Addresses {
     pub(super) fn new() -> anyhow::Result<Self> {
-        // Scripts without spaces between words are left out: with them, the sentence would belong to the address.
-        let letter = r"\p{L}\p{M}\p{N}--\p{Han}--\p{Hiragana}--\p{Katakana}--\p{Hangul}--\p{Thai}--\p{Lao}--\p{Khmer}--\p{Myanmar}";
         Ok(Self {
-            email: Regex::new(&format!(
-                r#"(?:[[{letter}][._%+'!$&*^~-]]+|"[^"\n@]{{1,64}}")(?:[@＠]|%40)(?:[{letter}](?:[[{letter}]-]*[{letter}])?\.)+(?:xn--[A-Za-z0-9-]+|[\p{{L}}\p{{M}}--\p{{Han}}--\p{{Hiragana}}--\p{{Katakana}}--\p{{Hangul}}--\p{{Thai}}--\p{{Lao}}--\p{{Khmer}}--\p{{Myanmar}}]{{2,63}})"#
-            ))?,
+            at: Regex::new("@|\u{ff20}|%40")?,
+            domain: Regex::new(
+                r"^(?:[\p{L}\p{M}\p{N}](?:[\p{L}\p{M}\p{N}-]*[\p{L}\p{M}\p{N}])?\.)+(?:xn--[A-Za-z0-9-]+|[\p{L}\p{M}]{2,63})",
+            )?,
             v4: Regex::new(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")?,
             v6: Regex::new(r"[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]+")?,
         })
     }
 
     pub(super) fn emails(&self, text: &str) -> Vec<Range<usize>> {
-        let found = self.email.find_iter(text).map(|found| {
-            // Quotation marks and the like before it are not its own.
-            let own = found
-                .as_str()
-                .trim_start_matches(['.', '\'', '!', '$', '&', '*', '^', '~', '-']);
-            found.end() - own.len()..found.end()
-        });
-        found.collect()
+        let mut found: Vec<Range<usize>> = Vec::new();
+        for at in self.at.find_iter(text) {
+            let from = found.last().map_or(0, |last| last.end);
+            let local = text.get(from..at.start()).map_or(0, local_part);
+            let domain = text.get(at.end()..).unwrap_or_default();
+            // With the letters of a sentence that goes on without a space, the sentence would belong to the address.
+            let end = domain
+                .char_indices()
+                .take(LONGEST_PART)
+                .find(|(_, c)| is_written_without_spaces(*c));
+            let domain = domain.get(..end.map_or(domain.floor_char_boundary(4 * LONGEST_PART), |(end, _)| end));
+            let domain = domain.and_then(|domain| self.domain.find(domain));
+            if let (1.., Some(domain)) = (local, domain) {
+                found.push(at.start() - local..at.end() + domain.end());
+            }
+        }
+        found
     }
 
     pub(super) fn ips(&self, text: &str) -> Vec<Range<usize>> {
@@ -77,6 +88,36 @@ impl Addresses {
         found.extend(self.v6.find_iter(text).filter_map(|one| v6(text, one.range())));
         found
     }
+}
+
+/// How many bytes at the end of `text` are what stands before the `@` of an address.
+fn local_part(text: &str) -> usize {
+    let last = text.char_indices().rev().take(LONGEST_PART);
+    if text.ends_with('"') {
+        let mut quoted = last.skip(1).take_while(|(_, c)| !matches!(c, '\n' | '@'));
+        return quoted
+            .find(|(_, c)| *c == '"')
+            .map_or(0, |(start, _)| text.len() - start);
+    }
+    let goes_on = |c: char| match c {
+        '.' | '_' | '%' | '+' | '\'' | '!' | '$' | '&' | '*' | '^' | '~' | '-' | '\u{300}'..='\u{36f}' => true,
+        _ => c.is_alphanumeric() && !is_written_without_spaces(c),
+    };
+    let start = last
+        .take_while(|(_, c)| goes_on(*c))
+        .last()
+        .map_or(text.len(), |(start, _)| start);
+    // Quotation marks and the like before it are not its own.
+    let own = text.get(start..).unwrap_or_default();
+    own.trim_start_matches(['.', '\'', '!', '$', '&', '*', '^', '~', '-'])
+        .len()
+}
+
+/// Letters of scripts that have no space between words.
+fn is_written_without_spaces(character: char) -> bool {
+    matches!(character,
+        '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{11ff}' | '\u{1780}'..='\u{17ff}' | '\u{2e80}'..='\u{d7ff}'
+        | '\u{f900}'..='\u{faff}' | '\u{ff66}'..='\u{ff9f}' | '\u{20000}'..='\u{3ffff}')
 }
 
 fn is_v4(text: &str, at: &Range<usize>) -> bool {

@@ -17,13 +17,15 @@ const SHAPES: &str = r"(?x)(?-u:\b)(?:
     | npm_[A-Za-z0-9]{30,} | pypi-[A-Za-z0-9_-]{16,}                                   # registries of packages
     | SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,} | key-[0-9a-f]{32} | SK[0-9a-f]{32}   # SendGrid, Mailgun, Twilio
     | do[opr]_v1_[a-f0-9]{64} | shp[a-z]{2}_[a-fA-F0-9]{32} | dapi[0-9a-f]{32}         # DigitalOcean, Shopify, Databricks
-    | [0-9]{8,10}:AA[A-Za-z0-9_-]{33}                                                  # Telegram
     | AGE-SECRET-KEY-1[A-Z0-9]{50,}                                                    # age
     | eyJ[A-Za-z0-9_-]{5,}(?:\.{1,2}[A-Za-z0-9_-]{5,}){1,4}                            # JWT, JWE
     )";
 
 /// OpenAI's and others'. Must hold a digit: many words can be joined by hyphens.
 const SK: &str = r"(?-u:\b)sk-[A-Za-z0-9_-]{20,}";
+
+/// Telegram's.
+const BOT: &str = r"[0-9]{8,10}:AA[A-Za-z0-9_-]{33}";
 
 /// A private key, to its end; where that is missing, as many lines as look like it.
 const PEM: &str = r"(?x)-----BEGIN\ (?:[A-Z0-9]+\ ){0,4}PRIVATE\ KEY(?:\ BLOCK)?-----
@@ -49,6 +51,7 @@ const LONGER_THAN_WORDS: usize = 32;
 pub(super) struct Secrets {
     shapes: Regex,
     sk: Regex,
+    bot: Regex,
     pem: Regex,
     bearer: Regex,
     said: Vec<Regex>,
@@ -59,6 +62,7 @@ impl Secrets {
         Ok(Self {
             shapes: Regex::new(SHAPES)?,
             sk: Regex::new(SK)?,
+            bot: Regex::new(BOT)?,
             pem: Regex::new(PEM)?,
             bearer: Regex::new(BEARER)?,
             said: SAID.iter().map(|said| Regex::new(said)).collect::<Result<_, _>>()?,
@@ -74,6 +78,7 @@ impl Secrets {
                 .filter(|one| has_digit(one.as_str()))
                 .map(|one| one.range()),
         );
+        found.extend(self.bot.find_iter(text).map(|one| one.range()));
         found.extend(self.pem.find_iter(text).map(|one| one.range()));
         let values = |regex: &Regex| {
             let all = regex.captures_iter(text);

@@ -115,6 +115,7 @@ const VALUES: &[(Kind, &[&str])] = &[
             "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA7\nabc==\n-----END RSA PRIVATE KEY-----",
             "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEF\nAASCBKcwggSjAgEAAoIBAQC7VJTU",
             "glpat-abcdefghij0123456789",
+            "123456789:AAabcdefghijklmnopqrstuvwxyz0123456",
             "hf_abcdefghijklmnopqrstuvwxyz0123",
         ],
     ),
@@ -280,6 +281,8 @@ fn long_texts_of_one_kind_of_character_take_no_time() {
     let began = std::time::Instant::now();
     for part in [
         "1 ",
+        "a%40",
+        "a@b.co",
         "4111 ",
         "a@",
         "a.",
