@@ -1,5 +1,7 @@
 //! Settings: flags, each with a variable of the same meaning. `--help` documents them all.
 
+mod kept;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,9 +13,9 @@ use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 use service_kit::telemetry;
 
-use crate::guard::hosts::Hosts;
+pub use kept::Kept;
+
 use crate::prompt::LEAST_BUDGET;
-use crate::redaction::kind::Kinds;
 use crate::usage::Prices;
 
 /// The provider that is asked unless another is set. It takes no call without a key.
@@ -65,18 +67,6 @@ pub struct Settings {
     /// What it keeps from the model, and from those who read what it wrote.
     #[command(flatten)]
     pub kept: Kept,
-}
-
-/// What does not leave, and what does not come back. docs/prompts.md says more.
-#[derive(Args, Clone, Debug)]
-pub struct Kept {
-    /// What of a conversation the provider must not see: any of email, phone, card, iban, ip, secret, with commas between;
-    /// `all`, or `none`. Placeholders leave in its place, and answers come back with what they stand for.
-    #[arg(long, env = "REDACT", default_value_t = Kinds::ALL, value_name = "KINDS")]
-    pub redact: Kinds,
-    /// Hosts that answers may link to, each with all below it, with commas between. Other links are shown as text.
-    #[arg(long, env = "LINKS_ALLOWED", default_value_t = Hosts::default(), value_name = "HOSTS")]
-    pub links_allowed: Hosts,
 }
 
 /// What the model is told.
@@ -383,20 +373,6 @@ mod tests {
         assert!(check(&["--groq-base-url", "http://127.0.0.1:1", "--groq-api-key", ""]).is_ok());
         let garbled = check(&["--groq-api-key", "gsk_canary\n"]).unwrap_err();
         assert!(garbled.to_string().contains("GROQ_API_KEY") && !format!("{garbled:?}").contains("canary"));
-    }
-
-    #[test]
-    fn everything_is_kept_back_unless_it_is_said() {
-        let kept = |arguments: &[&str]| parse(arguments).unwrap().settings.kept;
-        assert_eq!(kept(&[]).redact, Kinds::ALL);
-        assert!(kept(&[]).links_allowed.is_empty());
-        assert!(kept(&["--redact", ""]).redact.is_empty() && kept(&["--redact", "none"]).redact.is_empty());
-        assert_eq!(kept(&["--redact", "email,card"]).redact.to_string(), "email,card");
-        assert!(
-            kept(&["--links-allowed", "example.com, a.example"])
-                .links_allowed
-                .allow("help.example.com")
-        );
     }
 
     #[test]

@@ -9,8 +9,8 @@ use super::find::{after, before, is_word};
 
 /// The longest IPv6 address as text, without a zone.
 const LONGEST_V6: usize = 45;
-/// The longest part of an address of mail that is looked at, in characters; a real one is shorter.
-const LONGEST_PART: usize = 256;
+/// No domain has more characters.
+const LONGEST_DOMAIN: usize = 253;
 /// Before what looks like an IPv4 address and is not.
 const OF_VERSIONS: &[&str] = &[
     "v",
@@ -59,20 +59,23 @@ impl Addresses {
     }
 
     pub(super) fn emails(&self, text: &str) -> Vec<Range<usize>> {
-        let mut found: Vec<Range<usize>> = Vec::new();
+        let mut found = Vec::new();
+        // None goes back over another's, so that all together look at each character once.
+        let mut from = 0;
         for at in self.at.find_iter(text) {
-            let from = found.last().map_or(0, |last| last.end);
             let local = text.get(from..at.start()).map_or(0, local_part);
+            from = at.end();
             let domain = text.get(at.end()..).unwrap_or_default();
             // With the letters of a sentence that goes on without a space, the sentence would belong to the address.
             let end = domain
                 .char_indices()
-                .take(LONGEST_PART)
+                .take(LONGEST_DOMAIN)
                 .find(|(_, c)| is_written_without_spaces(*c));
-            let domain = domain.get(..end.map_or(domain.floor_char_boundary(4 * LONGEST_PART), |(end, _)| end));
+            let domain = domain.get(..end.map_or(domain.floor_char_boundary(4 * LONGEST_DOMAIN), |(end, _)| end));
             let domain = domain.and_then(|domain| self.domain.find(domain));
             if let (1.., Some(domain)) = (local, domain) {
-                found.push(at.start() - local..at.end() + domain.end());
+                from += domain.end();
+                found.push(at.start() - local..from);
             }
         }
         found
@@ -92,7 +95,7 @@ impl Addresses {
 
 /// How many bytes at the end of `text` are what stands before the `@` of an address.
 fn local_part(text: &str) -> usize {
-    let last = text.char_indices().rev().take(LONGEST_PART);
+    let last = text.char_indices().rev();
     if text.ends_with('"') {
         let mut quoted = last.skip(1).take_while(|(_, c)| !matches!(c, '\n' | '@'));
         return quoted
