@@ -178,6 +178,14 @@ impl Conversation {
     }
 }
 
+impl Conversation {
+    /// How long its texts are together.
+    pub fn bytes(&self) -> usize {
+        let turns = self.turns.iter().map(|turn| turn.body.len());
+        self.title.len() + self.description.len() + turns.sum::<usize>()
+    }
+}
+
 impl Rewriting {
     /// Checks what a caller sent, the text in the field `field`.
     ///

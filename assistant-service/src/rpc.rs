@@ -51,7 +51,8 @@ impl AssistantService for Rpc {
         };
         let reply = self
             .assistant
-            .reply(task, &conversation(task, request.conversation)?, deadline);
+            .reply(task, &conversation(task, request.conversation)?, deadline)
+            .await;
         let prompt = reply.prompt;
         let events = reply.events;
         Ok(Response::new(Box::pin(events.map(move |event| {
@@ -144,7 +145,9 @@ impl AssistantService for Rpc {
             let rewriting = Rewriting::parse("rewrite_text", request.rewrite_text, request.tone);
             self.assistant.rewrite_prompt(&rewriting.map_err(Error::Invalid)?)?
         } else {
-            self.assistant.prompt(task, &conversation(task, request.conversation)?)
+            self.assistant
+                .prompt(task, &conversation(task, request.conversation)?)
+                .await
         };
         let estimated_tokens = self.assistant.estimate(&prompt).into();
         let placeholders = prompt.placeholders.iter().map(|one| proto::Placeholder {

@@ -14,6 +14,7 @@ pub mod whole;
 use std::sync::Arc;
 
 use service_kit::deadline::Deadline;
+use tokio::task::spawn_blocking;
 
 use crate::conversation::Conversation;
 use crate::error::Error;
@@ -28,6 +29,9 @@ use crate::prompt::{MOST_ATTACHED, Prompt};
 use crate::redaction::Redactor;
 use crate::settings::{Settings, Sizes};
 use crate::usage::Source;
+
+/// All of a conversation is searched for what must not leave. From so many bytes on, no other task should wait for it.
+const LONG: usize = 256 * 1024;
 
 /// Does what it is asked. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -90,7 +94,19 @@ impl Assistant {
     }
 
     /// Exactly what a task on `conversation` sends.
-    pub fn prompt(&self, task: Task, conversation: &Conversation) -> Prompt {
+    pub async fn prompt(&self, task: Task, conversation: &Conversation) -> Prompt {
+        if conversation.bytes() < LONG {
+            return self.write(task, conversation);
+        }
+        let (assistant, long) = (self.clone(), conversation.clone());
+        match spawn_blocking(move || assistant.write(task, &long)).await {
+            Ok(prompt) => prompt,
+            // The runtime stops, or something is very wrong; then here as well.
+            Err(_) => self.write(task, conversation),
+        }
+    }
+
+    fn write(&self, task: Task, conversation: &Conversation) -> Prompt {
         let attached = match task {
             Task::Reply => self.hand_off.iter().map(Tool::bytes).sum(),
             Task::Triage => self.triage.bytes(),

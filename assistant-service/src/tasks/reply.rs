@@ -68,8 +68,8 @@ struct Mistake {
 impl Assistant {
     /// Answers `conversation`, for the customer ([`Task::Reply`]) or as a draft, before `deadline`. Dropping the stream cuts
     /// the provider off.
-    pub fn reply(&self, task: Task, conversation: &Conversation, deadline: Option<Deadline>) -> Reply {
-        let prompt = self.prompt(task, conversation);
+    pub async fn reply(&self, task: Task, conversation: &Conversation, deadline: Option<Deadline>) -> Reply {
+        let prompt = self.prompt(task, conversation).await;
         let (assistant, written) = (self.clone(), prompt.clone());
         let events = stream(|sink| async move { assistant.answer(task, &written, deadline, &sink).await });
         Reply { prompt, events }

@@ -21,7 +21,7 @@ impl Assistant {
         conversation: &Conversation,
         deadline: Option<Deadline>,
     ) -> Result<Done<String>, Undone> {
-        let prompt = self.prompt(Task::Summary, conversation);
+        let prompt = self.prompt(Task::Summary, conversation).await;
         let ask = self.ask(&prompt, deadline);
         let guard = self.guard(&prompt);
         let mut done = self.text(prompt, ask, &guard).await?;

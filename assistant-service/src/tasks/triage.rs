@@ -116,7 +116,7 @@ impl Assistant {
         conversation: &Conversation,
         deadline: Option<Deadline>,
     ) -> Result<Done<Judgement>, Undone> {
-        let prompt = self.prompt(Task::Triage, conversation);
+        let prompt = self.prompt(Task::Triage, conversation).await;
         let mut calls = Vec::new();
         match self.judge(&prompt, deadline, &mut calls).await {
             Ok(result) => Ok(Done { result, prompt, calls }),

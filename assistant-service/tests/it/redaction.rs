@@ -237,3 +237,29 @@ async fn kinds_that_are_switched_off_leave() {
         assert!(reply.text().contains(text));
     }
 }
+
+#[tokio::test]
+async fn the_longest_conversation_is_searched_whole() {
+    let (desk, sim) = Desk::simulated(&[]).await;
+    let letters = "0123456789 a.b ".repeat(600);
+    let turns = (1..1_000).map(|at| turn(AuthorKind::Agent, &format!("{letters} jane{at}@mail.example")));
+    let newest = turn(AuthorKind::Customer, "jane999@mail.example or jane1000@mail.example?");
+    let long = proto::Conversation {
+        turns: turns.chain([newest]).collect(),
+        ..conversation("")
+    };
+    let reply = desk
+        .reply(proto::StreamReplyRequest {
+            conversation: Some(long),
+            ..Default::default()
+        })
+        .await;
+    let newest = sent_texts(&sim).pop().unwrap();
+    assert!(newest.contains("\n[EMAIL_999] or [EMAIL_1000]?\n"), "{newest}");
+    assert!(
+        reply
+            .text()
+            .contains("“jane999@mail.example or jane1000@mail.example?”"),
+        "{reply:?}"
+    );
+}
