@@ -48,7 +48,7 @@ fn end(text: &str, start: usize) -> Option<usize> {
         if character.is_ascii_alphanumeric() {
             number.push(character.to_ascii_uppercase());
             gap = false;
-        } else if !gap && matches!(character, ' ' | '\u{a0}' | '\u{202f}' | '-' | '.') {
+        } else if !gap && matches!(character, ' ' | '\t' | '\n' | '\u{a0}' | '\u{202f}' | '-' | '.') {
             gap = true;
             continue;
         } else {

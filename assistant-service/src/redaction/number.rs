@@ -27,7 +27,8 @@ pub(super) struct Numbers {
 impl Numbers {
     pub(super) fn new() -> anyhow::Result<Self> {
         Ok(Self {
-            card: Regex::new(&format!("[0-9](?:[{GAP}]{{0,2}}[0-9]){{12,}}"))?,
+            // A card's may be broken over lines: how it is grouped and its check tell it from a list.
+            card: Regex::new(&format!(r"[0-9](?:[{GAP}\t\n]{{0,2}}[0-9]){{12,}}"))?,
             phone: Regex::new(&format!(
                 r"(?:\+\(?|00[ \x{{a0}}(]?)[1-9](?:[{GAP}/()]{{0,3}}[0-9]){{6,}}"
             ))?,
