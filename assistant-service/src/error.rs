@@ -35,7 +35,7 @@ impl From<Error> for Status {
     }
 }
 
-/// The failure's one line. The provider's own words may quote the prompt, so they are for debugging only.
+/// The failure's one line. The provider's own words may quote the prompt, so they are never logged, only the network's are.
 fn log(failure: &Failure) {
     let Failure {
         kind,
@@ -50,8 +50,12 @@ fn log(failure: &Failure) {
         code = detail.code,
         "call to the provider failed"
     );
-    if let Some(text) = &detail.text {
-        tracing::debug!(text, "the provider's words");
+    let is_the_network = matches!(
+        kind,
+        Kind::Unreachable | Kind::Broken | Kind::TimedOut(Phase::Connecting)
+    );
+    if let (true, Some(text)) = (is_the_network, &detail.text) {
+        tracing::debug!(text, "the network's words");
     }
 }
 
@@ -116,7 +120,7 @@ fn refusal(failure: &Failure) -> Refusal {
         Kind::ContentFiltered => (
             Code::FailedPrecondition,
             "CONTENT_FILTERED",
-            "The provider's content filter stopped the answer.",
+            "A content filter stopped the answer.",
         ),
         Kind::Truncated => (
             Code::Aborted,

@@ -91,7 +91,7 @@ impl AssistantService for Rpc {
             category: category(result.category).into(),
             priority: priority(result.priority).into(),
             sentiment: sentiment(result.sentiment).into(),
-            language: result.language,
+            language: result.language.tag().to_owned(),
             confidence: result.confidence,
             needs_human: result.needs_human,
             why: result.why,
@@ -147,9 +147,15 @@ impl AssistantService for Rpc {
             let rewriting = Rewriting::parse("rewrite_text", request.rewrite_text, request.tone);
             self.assistant.rewrite_prompt(&rewriting.map_err(Error::Invalid)?)?
         } else {
-            self.assistant.prompt(task, &conversation(task, request.conversation)?)
+            self.assistant
+                .prompt(task, &conversation(task, request.conversation)?)
+                .await
         };
         let estimated_tokens = self.assistant.estimate(&prompt).into();
+        let placeholders = prompt.placeholders.iter().map(|one| proto::Placeholder {
+            placeholder: one.name.clone(),
+            original: one.original.clone(),
+        });
         let messages = prompt.messages.into_iter().map(|message| proto::PromptMessage {
             role: message.role.name().to_owned(),
             content: message.content,
@@ -160,7 +166,7 @@ impl AssistantService for Rpc {
             model: self.assistant.model().to_owned(),
             messages: messages.collect(),
             estimated_tokens,
-            placeholders: Vec::new(),
+            placeholders: placeholders.collect(),
         }))
     }
 

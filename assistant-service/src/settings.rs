@@ -1,5 +1,7 @@
 //! Settings: flags, each with a variable of the same meaning. `--help` documents them all.
 
+mod kept;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +12,8 @@ use reqwest::Url;
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 use service_kit::telemetry;
+
+pub use kept::Kept;
 
 use crate::prompt::LEAST_BUDGET;
 use crate::usage::Prices;
@@ -60,6 +64,9 @@ pub struct Settings {
     /// What it tells the model.
     #[command(flatten)]
     pub prompts: Prompts,
+    /// What it keeps from the model, and from those who read what it wrote.
+    #[command(flatten)]
+    pub kept: Kept,
 }
 
 /// What the model is told.
@@ -321,6 +328,8 @@ mod tests {
             ("--quota-share", "NaN"),
             ("--groq-retries", "6"),
             ("--listen", "localhost"),
+            ("--redact", "emails"),
+            ("--links-allowed", "https://example.com"),
         ] {
             let error = parse(&[flag, wrong]).unwrap_err().to_string();
             assert!(error.contains(flag), "{error}");

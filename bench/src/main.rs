@@ -6,6 +6,7 @@ mod assistant;
 mod desk;
 mod feed;
 mod login_times;
+mod redaction;
 mod relay;
 mod replies;
 mod stalled_reader;
@@ -37,6 +38,8 @@ enum Scenario {
     Replies,
     /// One reader that stalls among 1,000 streams of assistant-service: memory, and the others' times.
     StalledReader,
+    /// What redaction, and what the guard of answers, take for a KiB of text.
+    Redaction,
 }
 
 #[tokio::main]
@@ -53,6 +56,7 @@ async fn main() -> anyhow::Result<()> {
         Scenario::Assistant => assistant::run(time).await?,
         Scenario::Replies => replies::run(time).await?,
         Scenario::StalledReader => stalled_reader::run(time).await?,
+        Scenario::Redaction => tokio::task::spawn_blocking(move || redaction::run(time)).await??,
     };
     println!("{table}");
     Ok(())

@@ -1,11 +1,14 @@
 //! Writing a text anew.
 
+use std::sync::Arc;
+
 use super::Assistant;
 use super::terms::Terms;
 use super::whole::{Done, Undone};
 use crate::conversation::Rewriting;
 use crate::error::Error;
 use crate::groq::failure::{Failure, Kind};
+use crate::guard::Guard;
 use crate::prompt::Prompt;
 use crate::prompt::catalog::Task;
 
@@ -23,7 +26,10 @@ impl Assistant {
         // The new text may be somewhat longer than the old one.
         let text = self.writer.ratios().estimate(self.model(), rewriting.text.len());
         ask.answer_tokens = ask.answer_tokens.max(text + text / 4 + SLACK);
-        self.text(prompt, ask).await
+        // Whoever has a text rewritten stands for its links.
+        let hosts = self.links_allowed.and_those_in(&rewriting.text);
+        let guard = Guard::new(self.writer.mark().clone(), hosts, Arc::clone(&prompt.placeholders));
+        self.text(prompt, ask, &guard).await
     }
 
     /// Exactly what [`Self::rewrite`] sends.

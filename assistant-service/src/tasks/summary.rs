@@ -18,9 +18,11 @@ impl Assistant {
     pub async fn summarize(&self, conversation: &Conversation, terms: &Terms) -> Result<Done<String>, Undone> {
         let prompt = self
             .prompt_within(Task::Summary, conversation, terms)
+            .await
             .map_err(Undone::before)?;
         let ask = self.ask(Task::Summary, &prompt, terms);
-        let mut done = self.text(prompt, ask).await?;
+        let guard = self.guard(&prompt);
+        let mut done = self.text(prompt, ask, &guard).await?;
         done.result = at_most(&done.result, LONGEST);
         Ok(done)
     }

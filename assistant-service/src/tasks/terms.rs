@@ -27,12 +27,20 @@ impl Assistant {
     ///
     /// # Errors
     /// [`Kind::OverAllowance`] where not even a call with a short ticket does.
-    pub(super) fn prompt_within(
+    pub(super) async fn prompt_within(
         &self,
         task: Task,
         conversation: &Conversation,
         terms: &Terms,
     ) -> Result<Prompt, Error> {
+        let terms = terms.clone();
+        self.beside(conversation, move |assistant, conversation| {
+            assistant.cut(task, conversation, &terms)
+        })
+        .await
+    }
+
+    fn cut(&self, task: Task, conversation: &Conversation, terms: &Terms) -> Result<Prompt, Error> {
         let mut budget = self.writer.budget();
         loop {
             let prompt = self.prompt_of(task, conversation, budget);

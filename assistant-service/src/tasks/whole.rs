@@ -4,6 +4,7 @@ use super::Assistant;
 use crate::error::Error;
 use crate::groq::engine::{Ask, CallRecord, Failed};
 use crate::groq::failure::{Failure, Kind};
+use crate::guard::{Guard, Stopped};
 use crate::prompt::Prompt;
 
 /// A result, and what it took.
@@ -48,7 +49,8 @@ impl Undone {
 }
 
 impl Assistant {
-    /// Asks for a whole answer, trimmed and not empty; adds the calls to `calls`.
+    /// Asks for a whole answer, trimmed and not empty, in the model's own words: with placeholders, and not yet inert. Adds the
+    /// calls to `calls`.
     pub(super) async fn whole(
         &self,
         prompt: &Prompt,
@@ -67,14 +69,20 @@ impl Assistant {
         if text.is_empty() {
             return Err(Failure::new(Kind::Empty));
         }
+        if self.guard(prompt).is_given_away_by(&text) {
+            return Err(stop(Stopped::Instructions));
+        }
         Ok(text)
     }
 
-    /// A task whose answer is a text.
-    pub(super) async fn text(&self, prompt: Prompt, ask: Ask) -> Result<Done<String>, Undone> {
+    /// A task whose answer is a text, which is held to `guard`.
+    pub(super) async fn text(&self, prompt: Prompt, ask: Ask, guard: &Guard) -> Result<Done<String>, Undone> {
         let mut calls = Vec::new();
-        match self.whole(&prompt, ask, &mut calls).await {
-            Ok(result) => Ok(Done { result, prompt, calls }),
+        let text = self.whole(&prompt, ask, &mut calls).await;
+        let told = text.and_then(|text| guard.whole(&text).map_err(stop));
+        match told.map(|told| told.trim().to_owned()) {
+            Ok(result) if !result.is_empty() => Ok(Done { result, prompt, calls }),
+            Ok(_) => Err(Undone::new(Failure::new(Kind::Empty), prompt, calls)),
             Err(failure) => Err(Undone::new(failure, prompt, calls)),
         }
     }
@@ -86,6 +94,11 @@ pub(super) fn mending(failure: Failure) -> Failure {
         Kind::OverAllowance => Failure::new(Kind::InvalidOutput),
         _ => failure,
     }
+}
+
+fn stop(stopped: Stopped) -> Failure {
+    tracing::warn!(why = %stopped, "an answer is not told");
+    Failure::new(stopped.into())
 }
 
 /// Trimmed, lines ending in `\n`, and without control characters.
