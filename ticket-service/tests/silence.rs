@@ -2,6 +2,13 @@
 //!
 //! A program of its own, for it listens to everything that its process logs.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails"
+)]
+
 #[path = "it/harness.rs"]
 #[expect(dead_code, reason = "the other tests use the rest")]
 mod harness;
@@ -172,7 +179,6 @@ impl Scene {
         let change = ChangePasswordRequest {
             current_password: wrong.clone(),
             new_password: "canary-new-password".into(),
-            ..Default::default()
         };
         self.errors.note(auth.change_password(user.asks(change)).await);
         let forged = format!("{}x", user.token);

@@ -44,8 +44,8 @@ async fn it_is_said_behind_the_ticket_to_whoever_writes_an_answer() {
 }
 
 #[tokio::test]
-async fn the_line_itself_is_in_no_language() {
-    // The simulator answers in the language of the last user message, which here holds the line.
+async fn an_answer_is_in_the_language_that_is_known_else_in_that_of_the_customer() {
+    // The simulator does as the line says; without one it goes by the last user message.
     let (desk, _sim) = Desk::simulated(&[]).await;
     for (description, opening) in [
         ("Wo ist meine Bestellung?", "Sie haben geschrieben"),
@@ -53,18 +53,28 @@ async fn the_line_itself_is_in_no_language() {
         ("Où est ma commande ?", "Vous avez écrit"),
         ("Where is my order?", "You wrote"),
     ] {
-        let conversation = proto::Conversation {
-            title: "?".to_owned(),
-            description: format!("{description} [sim:ok language=auto]"),
-            turns: Vec::new(),
-            ..spoken("de", "")
-        };
-        let reply = desk
-            .reply(proto::StreamReplyRequest {
-                conversation: Some(conversation),
-                ..Default::default()
-            })
-            .await;
-        assert!(reply.text().starts_with(opening), "{description}: {}", reply.text());
+        for (known, opening) in [
+            ("", opening),
+            ("de-CH", "Sie haben geschrieben"),
+            ("fr", "Vous avez écrit"),
+        ] {
+            let conversation = proto::Conversation {
+                title: "?".to_owned(),
+                description: format!("{description} [sim:ok language=auto]"),
+                turns: Vec::new(),
+                ..spoken(known, "")
+            };
+            let reply = desk
+                .reply(proto::StreamReplyRequest {
+                    conversation: Some(conversation),
+                    ..Default::default()
+                })
+                .await;
+            assert!(
+                reply.text().starts_with(opening),
+                "{description} {known}: {}",
+                reply.text()
+            );
+        }
     }
 }

@@ -75,9 +75,17 @@ const SIGNS: [(Language, &[&str], &[char]); 4] = [
     ),
 ];
 
-/// The language with the most signs; English where there are none, or as many of another.
+/// How a prompt of Deskhand's says which language to answer in.
+const TOLD: &str = "(answer language: ";
+
+/// The language that the text tells to answer in, at its end; else that with the most signs, English where there are none, or as
+/// many of another.
 pub(super) fn detect(text: &str) -> Language {
     let text = text.to_lowercase();
+    let told = text.rsplit_once(TOLD).and_then(|(_, tag)| tag.get(..2)?.parse().ok());
+    if let Some(language) = told {
+        return language;
+    }
     let words: Vec<&str> = text
         .split(|character: char| !character.is_alphanumeric() && character != '\'')
         .filter(|word| !word.is_empty())
