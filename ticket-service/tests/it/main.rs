@@ -15,7 +15,6 @@ mod documentation;
 mod feed;
 mod feed_order;
 mod framework;
-mod gateway;
 mod harness;
 mod idempotency;
 mod input;

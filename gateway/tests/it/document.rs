@@ -1,0 +1,144 @@
+//! The OpenAPI document: valid by another's judgement, and true, as far as a tool can tell that makes requests of it.
+
+use std::process::Command;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::gateway::client;
+use crate::system::System;
+use crate::tools;
+
+fn document() -> String {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json").to_owned()
+}
+
+/// A Python tool with its libraries.
+fn python(module: &str) -> Command {
+    let mut command = Command::new("python3");
+    command
+        .args(["-m", module])
+        .env("PYTHONPATH", tools::folder("openapi-tools-"));
+    command
+}
+
+#[track_caller]
+fn run(mut command: Command) -> String {
+    let done = command.output().unwrap();
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&done.stdout),
+        String::from_utf8_lossy(&done.stderr)
+    );
+    assert!(done.status.success(), "{said}");
+    said
+}
+
+#[test]
+fn the_document_is_valid() {
+    let mut command = python("openapi_spec_validator");
+    command.args(["--schema", "3.1", &document()]);
+    assert!(run(command).contains("OK"));
+}
+
+#[tokio::test]
+async fn the_gateway_serves_the_document() {
+    let system = System::shared();
+    let served: Value = client()
+        .get(system.url("/openapi.json"))
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    let committed: Value = serde_json::from_str(&std::fs::read_to_string(document()).unwrap()).unwrap();
+    assert_eq!(served, committed);
+}
+
+/// What ends the session that it is called by, and a stream that ends after an hour.
+const APART: &[&str] = &["LogOut", "RevokeSession", "ChangePassword", "WatchTickets"];
+
+/// What the contracts have and the service may not have yet.
+const MAY_BE_UNBUILT: &[(&str, &str)] = &[
+    ("AcceptDraft", "/v1/replies/{}:accept"),
+    ("DiscardDraft", "/v1/replies/{}:discard"),
+    ("RateReply", "/v1/replies/{}:rate"),
+    ("SummarizeTicket", "/v1/tickets/{}:summarize"),
+    ("TriageTicket", "/v1/tickets/{}:triage"),
+    ("RewriteText", "/v1/text:rewrite"),
+    ("GetUsage", "/v1/usage"),
+];
+
+/// Those of them that it has not.
+async fn unbuilt(admin: &Client) -> Vec<&'static str> {
+    let mut unbuilt = Vec::new();
+    for (name, path) in MAY_BE_UNBUILT {
+        let path = path.replace("{}", "019a4c1e-7b5a-7c3d-9e2f-0123456789ab");
+        let answer = if *name == "GetUsage" {
+            admin.get(&path).await
+        } else {
+            admin.post(&path, &json!({})).await
+        };
+        if answer.status == 501 {
+            unbuilt.push(*name);
+        }
+    }
+    println!("not built yet, and left out: {unbuilt:?}");
+    unbuilt
+}
+
+/// Requests that fit the document and requests that do not: no answer is a fault of ours, and each has a status, a type and a
+/// form that the document says.
+async fn schemathesis(system: &System, caller: &Client, operations: &[String]) {
+    let mut command = python("schemathesis.cli");
+    command
+        .current_dir(tempfile::tempdir().unwrap().keep())
+        .arg("run")
+        .arg(document())
+        .args(["--url", &system.url("")])
+        .args(["--header", &format!("Authorization: Bearer {}", caller.token)])
+        // A schema says less than the words do of what is accepted: an address, a token that was sent by mail.
+        // A method that Envoy does not know, such as QUERY, is 400 and not 405; input.rs has those that it does.
+        .args([
+            "--checks",
+            "all",
+            "--exclude-checks",
+            "positive_data_acceptance,unsupported_method",
+        ])
+        .args([
+            "--phases",
+            "examples,coverage,fuzzing",
+            "--max-examples",
+            "20",
+            "--generation-deterministic",
+        ])
+        .args([
+            "--workers",
+            "1",
+            "--request-timeout",
+            "20",
+            "--continue-on-failure",
+            "--no-color",
+        ])
+        .args(operations);
+    let said = tokio::task::spawn_blocking(|| run(command)).await.unwrap();
+    println!("{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn schemathesis_finds_nothing() {
+    let system = Arc::new(System::with(&[]));
+    let (admin, customer) = (Client::admin(&system).await, Client::customer(&system).await);
+    let apart = |flag: &str, names: &[&str]| {
+        names
+            .iter()
+            .flat_map(|name| [flag.to_owned(), (*name).to_owned()])
+            .collect::<Vec<_>>()
+    };
+    let unbuilt = unbuilt(&admin).await;
+    let apart_for_admin: Vec<_> = APART.iter().chain(&unbuilt).copied().collect();
+    schemathesis(&system, &admin, &apart("--exclude-operation-id", &apart_for_admin)).await;
+    schemathesis(&system, &customer, &apart("--include-operation-id", &APART[..3])).await;
+}
