@@ -25,7 +25,8 @@ const ROUNDS: u32 = 3;
 const SCENARIO: &str = "[sim:ok tokens=64 reasoning=0 ttft_ms=0 token_ms=0]";
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
-struct Process(Child);
+/// A child, killed when dropped.
+pub(crate) struct Process(pub(crate) Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -41,7 +42,8 @@ fn start(program: &str, arguments: &[&str], variables: &[(&str, String)]) -> any
     Ok(Process(spawn_tied(command, OnParentDeath::Kill)?))
 }
 
-fn free() -> anyhow::Result<SocketAddr> {
+/// An address that was free a moment ago.
+pub(crate) fn free() -> anyhow::Result<SocketAddr> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
@@ -85,6 +87,11 @@ impl Provider {
             assistant,
             address,
         })
+    }
+
+    /// Where assistant-service is.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
     }
 
     /// A connection to assistant-service.

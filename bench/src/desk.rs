@@ -26,6 +26,8 @@ pub(crate) struct Desk {
     service: Service,
     cluster: Cluster,
     state: TempDir,
+    /// Further ones of the service.
+    variables: Vec<(&'static str, String)>,
 }
 
 /// One process of it.
@@ -37,18 +39,24 @@ pub(crate) struct Service {
 impl Desk {
     /// Starts it, with accounts.
     pub(crate) async fn open() -> anyhow::Result<Self> {
+        Self::with(Vec::new()).await
+    }
+
+    /// Starts it with further variables.
+    pub(crate) async fn with(variables: Vec<(&'static str, String)>) -> anyhow::Result<Self> {
         let cluster = local_postgres::throwaway()?;
         cluster.create_database(DATABASE)?;
         let state = tempfile::tempdir()?;
         ensure!(
-            command("migrate", &cluster, &state)?.status()?.success(),
+            command("migrate", &cluster, &state, &variables)?.status()?.success(),
             "the database could not be migrated"
         );
-        let service = Service::start(&cluster, &state).await?;
+        let service = Service::start(&cluster, &state, &variables).await?;
         let desk = Self {
             service,
             cluster,
             state,
+            variables,
         };
         desk.fill().await?;
         Ok(desk)
@@ -56,7 +64,7 @@ impl Desk {
 
     /// Another process of the same desk.
     pub(crate) async fn replica(&self) -> anyhow::Result<Service> {
-        Service::start(&self.cluster, &self.state).await
+        Service::start(&self.cluster, &self.state, &self.variables).await
     }
 
     /// One account is made as anyone makes it; the others share its hash.
@@ -72,6 +80,11 @@ impl Desk {
              SELECT gen_random_uuid(), 'user' || n || '@example.com', 'User', password_hash, role
              FROM users, generate_series(0, {USERS} - 1) n"
         ))
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.service.address
     }
 
     pub(crate) fn execute(&self, sql: &str) -> anyhow::Result<()> {
@@ -104,10 +117,10 @@ impl Desk {
 }
 
 impl Service {
-    async fn start(cluster: &Cluster, state: &TempDir) -> anyhow::Result<Self> {
+    async fn start(cluster: &Cluster, state: &TempDir, variables: &[(&str, String)]) -> anyhow::Result<Self> {
         let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let at_address = |word| -> anyhow::Result<Command> {
-            let mut command = command(word, cluster, state)?;
+            let mut command = command(word, cluster, state, variables)?;
             command.env("TICKET_SERVICE_ADDR", address.to_string());
             Ok(command)
         };
@@ -136,7 +149,7 @@ impl Drop for Service {
     }
 }
 
-fn command(word: &str, cluster: &Cluster, state: &TempDir) -> anyhow::Result<Command> {
+fn command(word: &str, cluster: &Cluster, state: &TempDir, variables: &[(&str, String)]) -> anyhow::Result<Command> {
     let mut command = Command::new(beside_this_program("ticket-service")?);
     command
         .arg(word)
@@ -146,7 +159,8 @@ fn command(word: &str, cluster: &Cluster, state: &TempDir) -> anyhow::Result<Com
         .env("DESKHAND_SECRET_FILE", state.path().join("secret"))
         .env("SIGNING_KEYS_DIR", state.path().join("keys"))
         .env("LOGIN_FAILURES_PER_ADDRESS", "0")
-        .env("RUST_LOG", "warn");
+        .env("RUST_LOG", "warn")
+        .envs(variables.iter().map(|(name, value)| (name, value)));
     Ok(command)
 }
 
