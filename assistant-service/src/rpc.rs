@@ -51,7 +51,8 @@ impl AssistantService for Rpc {
         };
         let reply = self
             .assistant
-            .reply(task, &conversation(task, request.conversation)?, deadline);
+            .reply(task, &conversation(task, request.conversation)?, deadline)
+            .await;
         let prompt = reply.prompt;
         let events = reply.events;
         Ok(Response::new(Box::pin(events.map(move |event| {

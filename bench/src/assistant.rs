@@ -11,7 +11,7 @@ use deskhand_proto::assistant::v1::assistant_service_client::AssistantServiceCli
 use deskhand_proto::assistant::v1::stream_reply_response::Event;
 use deskhand_proto::assistant::v1::{Conversation, StreamReplyRequest};
 use local_postgres::process::{OnParentDeath, spawn_tied};
-use serde_json::json;
+use serde_json::Value;
 use tokio::task::JoinSet;
 use tonic::transport::Channel;
 
@@ -108,24 +108,30 @@ impl Provider {
 pub(crate) async fn run(time: Duration) -> anyhow::Result<Table> {
     let provider = Provider::start(&[]).await?;
     let (bare, upstream) = (free()?, provider.upstream.clone());
-    let relay_variables = [(relay::LISTEN, bare.to_string()), (relay::UPSTREAM, upstream.clone())];
+    let ours = provider.connect().await?;
+    let http = reqwest::Client::new();
+    let body = body_sent(&http, &upstream, &ours).await?;
+    let relay_variables = [
+        (relay::LISTEN, bare.to_string()),
+        (relay::UPSTREAM, upstream.clone()),
+        (relay::BODY, body.clone()),
+    ];
     let _relay = start("bench", &["assistant"], &relay_variables)?;
-    let (ours, bare) = (provider.connect().await?, connect(bare).await?);
+    let bare = connect(bare).await?;
 
     let mut direct = Vec::new();
     let mut through = Vec::new();
     let mut through_relay = Vec::new();
     let (mut rate, mut yardstick) = (0.0, 0.0);
-    let http = reqwest::Client::new();
     let mut client = AssistantServiceClient::new(ours.clone());
     let mut relay = AssistantServiceClient::new(bare.clone());
     for _ in 0..ROUNDS {
         let part = time / ROUNDS;
         let began = Instant::now();
         while began.elapsed() < part {
-            direct.push(first_token_direct(&http, &upstream).await?);
-            through.push(first_token(&mut client).await?);
-            through_relay.push(first_token(&mut relay).await?);
+            direct.push(first_token_direct(&http, &upstream, &body).await?);
+            through.push(first_delta(&mut client, |_| true).await?);
+            through_relay.push(first_delta(&mut relay, |text| has_text(text.as_bytes())).await?);
         }
         yardstick += streams_a_second(&bare, part).await? / f64::from(ROUNDS);
         rate += streams_a_second(&ours, part).await? / f64::from(ROUNDS);
@@ -139,9 +145,8 @@ pub(crate) async fn run(time: Duration) -> anyhow::Result<Table> {
             milliseconds(direct),
             None,
         );
-        // The relay's first piece is whatever comes first, before any text.
         table.row(
-            &format!("first piece, through the bare relay, {name}"),
+            &format!("first token, through the bare relay, {name}"),
             milliseconds(relay),
             None,
         );
@@ -152,7 +157,9 @@ pub(crate) async fn run(time: Duration) -> anyhow::Result<Table> {
             Some((ratio, "straight")),
         );
         let added = through.saturating_sub(direct);
-        table.row(&format!("  added, {name}"), milliseconds(added), None);
+        let least = relay.saturating_sub(direct);
+        let of_relay = Some((added.as_secs_f64() / least.as_secs_f64(), "what the bare relay adds"));
+        table.row(&format!("  added, {name}"), milliseconds(added), of_relay);
     }
     table.row(
         &format!("bare relay, {CALLERS} callers"),
@@ -179,32 +186,39 @@ pub(crate) fn question(scenario: &str) -> StreamReplyRequest {
     }
 }
 
-async fn first_token(client: &mut AssistantServiceClient<Channel>) -> anyhow::Result<Duration> {
+async fn first_delta(
+    client: &mut AssistantServiceClient<Channel>,
+    counts: impl Fn(&str) -> bool,
+) -> anyhow::Result<Duration> {
     let asked = Instant::now();
     let mut stream = client.stream_reply(question(SCENARIO)).await?.into_inner();
     let mut first = None;
     while let Some(message) = stream.message().await? {
-        if let Some(Event::Delta(_)) = message.event {
-            first.get_or_insert_with(|| asked.elapsed());
+        if matches!(message.event, Some(Event::Delta(delta)) if first.is_none() && counts(&delta.text)) {
+            first = Some(asked.elapsed());
         }
     }
     first.context("an answer without text")
 }
 
-async fn first_token_direct(http: &reqwest::Client, upstream: &str) -> anyhow::Result<Duration> {
+async fn first_token_direct(http: &reqwest::Client, upstream: &str, body: &str) -> anyhow::Result<Duration> {
     let asked = Instant::now();
-    let mut response = relay::ask(http, upstream, SCENARIO).await?;
+    let mut response = relay::ask(http, upstream, body).await?;
     let mut first = None;
     while let Some(bytes) = response.chunk().await? {
-        let text: &[u8] = b"\"content\":\"";
-        let has_text = bytes
-            .windows(text.len() + 1)
-            .any(|part| part.starts_with(text) && part[text.len()] != b'"');
-        if has_text {
-            first.get_or_insert_with(|| asked.elapsed());
+        if first.is_none() && has_text(&bytes) {
+            first = Some(asked.elapsed());
         }
     }
     first.context("an answer without text")
+}
+
+/// Whether some of the provider's bytes hold text of an answer.
+fn has_text(bytes: &[u8]) -> bool {
+    let text: &[u8] = b"\"content\":\"";
+    bytes
+        .windows(text.len() + 1)
+        .any(|part| part.starts_with(text) && part[text.len()] != b'"')
 }
 
 /// Whole streams a second, of callers that ask without pause.
@@ -242,12 +256,11 @@ async fn streams_a_second(channel: &Channel, time: Duration) -> anyhow::Result<f
     Ok(rate)
 }
 
-/// What the relay and the direct caller send.
-pub(crate) fn body(message: &str) -> serde_json::Value {
-    json!({
-        "model": "openai/gpt-oss-120b",
-        "messages": [{"role": "user", "content": message}],
-        "max_completion_tokens": 3000,
-        "stream": true,
-    })
+/// What assistant-service sends to the provider for the question, so that everybody sends the same.
+async fn body_sent(http: &reqwest::Client, upstream: &str, ours: &Channel) -> anyhow::Result<String> {
+    first_delta(&mut AssistantServiceClient::new(ours.clone()), |_| true).await?;
+    let answer = http.get(format!("{upstream}/_sim/requests")).send().await?;
+    let told: Value = serde_json::from_slice(&answer.error_for_status()?.bytes().await?)?;
+    let newest = told["requests"].as_array().and_then(|requests| requests.last());
+    Ok(newest.context("the simulator was not asked")?["body"].to_string())
 }

@@ -13,16 +13,17 @@ use futures_util::{Stream, StreamExt as _};
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
 
-use crate::assistant::body;
-
 /// Where it listens. A process that has this variable is the relay.
 pub(crate) const LISTEN: &str = "BENCH_RELAY_LISTEN";
 /// Whom it asks.
 pub(crate) const UPSTREAM: &str = "BENCH_RELAY_UPSTREAM";
+/// What it sends, whatever it is asked.
+pub(crate) const BODY: &str = "BENCH_RELAY_BODY";
 
 struct Relay {
     http: reqwest::Client,
     upstream: String,
+    body: String,
 }
 
 /// Serves until it is killed.
@@ -30,6 +31,7 @@ pub(crate) async fn serve(listen: &str) -> anyhow::Result<()> {
     let relay = Relay {
         http: reqwest::Client::new(),
         upstream: std::env::var(UPSTREAM)?,
+        body: std::env::var(BODY)?,
     };
     let server = Server::builder()
         .tcp_nodelay(true)
@@ -38,13 +40,11 @@ pub(crate) async fn serve(listen: &str) -> anyhow::Result<()> {
 }
 
 /// A streamed answer of the provider.
-pub(crate) async fn ask(http: &reqwest::Client, upstream: &str, message: &str) -> anyhow::Result<reqwest::Response> {
+pub(crate) async fn ask(http: &reqwest::Client, upstream: &str, body: &str) -> anyhow::Result<reqwest::Response> {
     let request = http
         .post(format!("{upstream}/openai/v1/chat/completions"))
         .bearer_auth("bench");
-    let request = request
-        .header("content-type", "application/json")
-        .body(body(message).to_string());
+    let request = request.header("content-type", "application/json").body(body.to_owned());
     Ok(request.send().await?.error_for_status()?)
 }
 
@@ -56,9 +56,9 @@ impl AssistantService for Relay {
         &self,
         request: Request<StreamReplyRequest>,
     ) -> Result<Response<Self::StreamReplyStream>, Status> {
-        let message = request.into_inner().conversation.unwrap_or_default().description;
+        drop(request);
         let failed = |error: &dyn std::fmt::Display| Status::unavailable(error.to_string());
-        let response = ask(&self.http, &self.upstream, &message)
+        let response = ask(&self.http, &self.upstream, &self.body)
             .await
             .map_err(|error| failed(&error))?;
         let pieces = response.bytes_stream().map(move |bytes| {

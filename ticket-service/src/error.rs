@@ -6,6 +6,8 @@ use service_kit::deadline;
 use service_kit::refusal::{Refusal, Violation};
 use tonic::{Code, Status};
 
+use crate::replies::Failure;
+
 /// Why a call was refused or failed.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each variant's text says it")]
@@ -59,6 +61,18 @@ pub enum Error {
     EtagMismatch,
     #[error("a person handles the ticket")]
     HandledByHuman,
+    #[error("there is no finished draft")]
+    NotADraft,
+    #[error("the draft was decided on")]
+    DraftDecided,
+    #[error("no answer came of the reply")]
+    NotAnswered,
+    #[error("the assistant failed: {0:?}")]
+    NotMade(Failure),
+    #[error("what was asked for was given up")]
+    GivenUp,
+    #[error("a budget is used up")]
+    BudgetUsedUp(Duration),
     #[error("too much at once")]
     Overloaded,
     #[error("the watcher does not keep up")]
@@ -208,6 +222,33 @@ pub(crate) fn refusal(error: Error) -> Refusal {
             "HANDLED_BY_HUMAN",
             "A person has taken this ticket; the assistant does not answer in it.",
         ),
+        Error::NotADraft => Refusal::new(
+            Code::FailedPrecondition,
+            "NOT_A_DRAFT",
+            "There is no finished draft to decide on.",
+        ),
+        Error::DraftDecided => Refusal::new(
+            Code::FailedPrecondition,
+            "DRAFT_DECIDED",
+            "The draft was decided on before, in another way.",
+        ),
+        Error::NotAnswered => Refusal::new(
+            Code::FailedPrecondition,
+            "NOT_ANSWERED",
+            "No answer came of this reply, so there is nothing to rate.",
+        ),
+        Error::NotMade(failure) => Refusal::new(code(failure), failure.into(), failure.sentence()),
+        Error::GivenUp => Refusal::new(
+            Code::Aborted,
+            "GIVEN_UP",
+            "Something newer stands in the ticket, or a person stopped this. Ask again.",
+        ),
+        Error::BudgetUsedUp(wait) => Refusal::new(
+            Code::ResourceExhausted,
+            "BUDGET_USED_UP",
+            "The assistant has been asked for all that it may be for now.",
+        )
+        .retry_after(wait),
         Error::Overloaded => Refusal::new(
             Code::ResourceExhausted,
             "OVERLOADED",
@@ -242,6 +283,20 @@ pub(crate) fn refusal(error: Error) -> Refusal {
             tracing::error!(error = cause.as_deref().map(|c| c as &dyn std::error::Error), "{what}");
             internal()
         }
+    }
+}
+
+/// How the assistant's failure is told where no stream tells it.
+fn code(failure: Failure) -> Code {
+    match failure {
+        Failure::UpstreamUnavailable | Failure::UpstreamProtocol | Failure::TimedOut | Failure::Abandoned => {
+            Code::Unavailable
+        }
+        Failure::UpstreamRateLimited | Failure::BudgetUsedUp => Code::ResourceExhausted,
+        Failure::UpstreamRejected | Failure::ContentFiltered => Code::FailedPrecondition,
+        Failure::ConversationTooLong => Code::InvalidArgument,
+        Failure::AnswerTruncated | Failure::EmptyAnswer => Code::Aborted,
+        Failure::Internal => Code::Internal,
     }
 }
 

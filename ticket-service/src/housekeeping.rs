@@ -7,6 +7,7 @@ use sqlx::PgPool;
 use crate::accounts::{resets, sessions, throttle};
 use crate::db::idempotency;
 use crate::error::Result;
+use crate::replies::store as replies;
 
 /// How often what is over is removed.
 const OLD: Duration = Duration::from_secs(600);
@@ -20,6 +21,8 @@ pub(crate) async fn keep(pool: PgPool) {
         report("sessions", sweep(|| sessions::sweep(&pool)).await);
         report("throttled tries", sweep(|| throttle::sweep(&pool)).await);
         report("password resets", sweep(|| resets::sweep(&pool)).await);
+        report("budgets", sweep(|| replies::sweep_budgets(&pool)).await);
+        report("rewritten texts", sweep(|| replies::sweep_rewritten(&pool)).await);
     }
 }
 

@@ -69,7 +69,13 @@ pub async fn serve(
     let tail = Arc::new(feed::Tail::new(pool.clone(), hint.clone()));
     let feed = Arc::new(feed::Service::new(pool.clone(), secret.clone(), tail.clone()));
     let tickets = Arc::new(tickets::Service::new(pool.clone(), secret.clone(), hint.clone()));
-    let replies = Arc::new(replies::Service::new(pool.clone(), secret, hint, &settings.assistant)?);
+    let replies = Arc::new(replies::Service::new(
+        pool.clone(),
+        secret,
+        hint,
+        &settings.assistant,
+        settings.budgets,
+    )?);
     let mut background = background(&pool, &revocations, &resets, &tokens, tail);
     background.spawn(replies.clone().keep_taking_over());
     let ops = Ops::new(pool.clone(), tokens.clone());
@@ -154,6 +160,10 @@ fn default_deadline(path: &str) -> Option<Duration> {
         "/deskhand.replies.v1.ReplyService/StreamReply" | "/deskhand.replies.v1.ReplyService/AttachReply" => {
             Some(Duration::from_secs(300))
         }
+        // What waits for a run has as long as that may take, take-overs included.
+        "/deskhand.replies.v1.ReplyService/SummarizeTicket"
+        | "/deskhand.replies.v1.ReplyService/TriageTicket"
+        | "/deskhand.replies.v1.ReplyService/RewriteText" => Some(Duration::from_secs(300)),
         "/deskhand.feed.v1.FeedService/WatchTickets" => Some(feed::LIFE),
         _ => path.starts_with("/deskhand.").then_some(Duration::from_secs(15)),
     }

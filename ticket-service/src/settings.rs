@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use secrecy::SecretString;
 
 use crate::accounts::TrustedProxies;
+use crate::caller::Role;
 
 /// Deskhand's ticket-service: accounts, tickets, messages and AI replies over gRPC.
 #[derive(Debug, Parser)]
@@ -89,6 +90,9 @@ pub struct Serve {
     /// Of the assistant.
     #[command(flatten)]
     pub assistant: Assistant,
+    /// Of what the assistant may be asked for.
+    #[command(flatten)]
+    pub budgets: Budgets,
     /// Of accounts.
     #[command(flatten)]
     pub accounts: Accounts,
@@ -155,6 +159,40 @@ pub struct Assistant {
         default_value = "http://127.0.0.1:50052"
     )]
     pub url: tonic::transport::Uri,
+}
+
+/// What the assistant may be asked for. Hours and days are UTC's, from their first minute. Tokens are counted as they are reserved,
+/// and after a call as it was billed; cached ones too.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Budgets {
+    /// Times that a customer may ask within an hour; 0: any number.
+    #[arg(long, global = true, env = "CUSTOMER_ASKS_PER_HOUR", default_value_t = 20)]
+    pub customer_asks_per_hour: u32,
+    /// Times that an agent or admin may ask within an hour; 0: any number.
+    #[arg(long, global = true, env = "STAFF_ASKS_PER_HOUR", default_value_t = 200)]
+    pub staff_asks_per_hour: u32,
+    /// Tokens that one person's asking may take in a day; 0: any number.
+    #[arg(long, global = true, env = "USER_TOKENS_PER_DAY", default_value_t = 1_000_000, value_parser = value_parser!(i64).range(0..))]
+    pub user_tokens_per_day: i64,
+    /// Tokens that everybody's asking together may take in a day; 0: any number.
+    #[arg(long, global = true, env = "DESK_TOKENS_PER_DAY", default_value_t = 20_000_000, value_parser = value_parser!(i64).range(0..))]
+    pub desk_tokens_per_day: i64,
+    /// Tokens that one ask may take at most, with all its calls to the model: so much is reserved when it begins. One call needs
+    /// about a token for each byte of its prompt, to be on the safe side, and what its answer may have: 20,000 with
+    /// assistant-service's own defaults, which leaves room here for a second one.
+    #[arg(long, global = true, env = "TOKENS_PER_ASK", default_value_t = 48_000, value_parser = value_parser!(i64).range(1_000..))]
+    pub tokens_per_ask: i64,
+}
+
+impl Budgets {
+    /// Times that someone of this role may ask within an hour; 0 for any number.
+    pub(crate) fn asks_per_hour(&self, role: Role) -> u32 {
+        if role.is_staff() {
+            self.staff_asks_per_hour
+        } else {
+            self.customer_asks_per_hour
+        }
+    }
 }
 
 /// Passwords, tokens and secrets.
@@ -304,6 +342,11 @@ mod tests {
             "ARGON2_PASSES",
             "ASSISTANT_URL",
             "LOGIN_FAILURES_PER_ADDRESS",
+            "CUSTOMER_ASKS_PER_HOUR",
+            "STAFF_ASKS_PER_HOUR",
+            "USER_TOKENS_PER_DAY",
+            "DESK_TOKENS_PER_DAY",
+            "TOKENS_PER_ASK",
             "MAILER",
             "MAIL_DIR",
             "MAIL_FROM",

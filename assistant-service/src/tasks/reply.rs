@@ -60,10 +60,10 @@ struct Mistake {
 impl Assistant {
     /// Answers `conversation`, for the customer ([`Task::Reply`]) or as a draft, before `deadline`. Dropping the stream cuts
     /// the provider off.
-    pub fn reply(&self, task: Task, conversation: &Conversation, deadline: Option<Deadline>) -> Reply {
+    pub async fn reply(&self, task: Task, conversation: &Conversation, deadline: Option<Deadline>) -> Reply {
         let prompt = self.prompt(task, conversation);
         let (assistant, written) = (self.clone(), prompt.clone());
-        let events = stream(|sink| async move { assistant.answer(task, &written, deadline, &sink).await });
+        let events = stream(|sink| async move { assistant.answer(task, &written, deadline, &sink).await }).await;
         Reply { prompt, events }
     }
 

@@ -3,18 +3,23 @@
 use std::time::Duration;
 
 use deskhand_proto::assistant::v1::assistant_service_client::AssistantServiceClient;
-use deskhand_proto::assistant::v1::{self as proto, StreamReplyRequest, StreamReplyResponse};
+use deskhand_proto::assistant::v1::{self as proto, ModelCall, StreamReplyRequest, StreamReplyResponse};
+use prost::Message as _;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status, Streaming};
 use tonic_types::StatusExt as _;
 
+use super::judgement::{Sentiment, Tone, Triage};
 use super::reply::{Failure, Mode};
 use crate::settings;
-use crate::tickets::store::Conversation;
-use crate::tickets::ticket::{AuthorKind, Category};
+use crate::tickets::store::{Conversation, Turn};
+use crate::tickets::ticket::{Category, Priority, Visibility};
 
 /// What assistant-service is given for one attempt.
 pub(super) const ATTEMPT: Duration = Duration::from_secs(60);
+
+/// How `google.protobuf.Any` names the calls among a status's details.
+const CALLS: &str = "type.googleapis.com/deskhand.assistant.v1.ModelCalls";
 
 /// A client that connects when it is first used, and again whenever it must.
 #[derive(Clone)]
@@ -37,19 +42,128 @@ impl Assistant {
         &self,
         mode: Mode,
         conversation: Conversation,
+        tokens_at_most: i64,
     ) -> Result<Streaming<StreamReplyResponse>, Status> {
-        let mut request = Request::new(StreamReplyRequest {
+        let task = if mode == Mode::Post {
+            proto::Task::Reply
+        } else {
+            proto::Task::Draft
+        };
+        let request = limited(StreamReplyRequest {
             conversation: Some(conversation.into()),
-            task: match mode {
-                Mode::Post => proto::Task::Reply,
-                Mode::Draft => proto::Task::Draft,
-            }
-            .into(),
-            tokens_at_most: 0,
+            task: task.into(),
+            tokens_at_most,
         });
-        request.set_timeout(ATTEMPT);
         Ok(self.0.clone().stream_reply(request).await?.into_inner())
     }
+
+    /// Asks for a summary.
+    pub(super) async fn summarize(&self, conversation: Conversation, tokens_at_most: i64) -> Made<String> {
+        let request = limited(proto::SummarizeRequest {
+            conversation: Some(conversation.into()),
+            tokens_at_most,
+        });
+        let made = self.0.clone().summarize(request).await?.into_inner();
+        Ok((made.summary, made.calls))
+    }
+
+    /// Asks for a judgement.
+    pub(super) async fn triage(&self, conversation: Conversation, tokens_at_most: i64) -> Made<Option<Triage>> {
+        let request = limited(proto::TriageRequest {
+            conversation: Some(conversation.into()),
+            tokens_at_most,
+        });
+        let mut made = self.0.clone().triage(request).await?.into_inner();
+        let calls = std::mem::take(&mut made.calls);
+        Ok((triage(made), calls))
+    }
+
+    /// Asks for a text to be written anew.
+    pub(super) async fn rewrite(&self, text: String, tone: Tone, tokens_at_most: i64) -> Made<String> {
+        let tone = match tone {
+            Tone::Neutral => proto::Tone::Neutral,
+            Tone::Friendly => proto::Tone::Friendly,
+            Tone::Formal => proto::Tone::Formal,
+            Tone::Shorter => proto::Tone::Shorter,
+        };
+        let request = limited(proto::RewriteRequest {
+            text,
+            tone: tone.into(),
+            tokens_at_most,
+        });
+        let made = self.0.clone().rewrite(request).await?.into_inner();
+        Ok((made.text, made.calls))
+    }
+}
+
+/// What was made, and the calls that it took.
+type Made<T> = Result<(T, Vec<ModelCall>), Status>;
+
+fn limited<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(ATTEMPT);
+    request
+}
+
+/// The calls that a failed task tells of. `None` where assistant-service may have made some of which it says nothing.
+pub(super) fn calls(status: &Status) -> Option<Vec<ModelCall>> {
+    if was_never_sent(status) {
+        return Some(Vec::new());
+    }
+    let details = tonic_types::pb::Status::decode(status.details()).ok()?;
+    let told = details.details.iter().find(|any| any.type_url == CALLS);
+    if let Some(told) = told {
+        return Some(proto::ModelCalls::decode(told.value.as_slice()).ok()?.calls);
+    }
+    // Its own word for a failure; but not where an outer layer of it said so, past the task.
+    let reason = status.get_error_details().error_info()?.reason.clone();
+    (!matches!(reason.as_str(), "DEADLINE_EXCEEDED" | "INTERNAL" | "CANCELLED")).then(Vec::new)
+}
+
+/// Whether there was no connection to send the request over.
+fn was_never_sent(status: &Status) -> bool {
+    let mut source = std::error::Error::source(status);
+    while let Some(error) = source {
+        if error.is::<tonic::ConnectError>() {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}
+
+/// `None` where it is not what was agreed on.
+fn triage(told: proto::TriageResponse) -> Option<Triage> {
+    use deskhand_proto::tickets::v1::{TicketCategory, TicketPriority};
+
+    Some(Triage {
+        category: match told.category() {
+            TicketCategory::General => Category::General,
+            TicketCategory::Billing => Category::Billing,
+            TicketCategory::Technical => Category::Technical,
+            TicketCategory::Account => Category::Account,
+            TicketCategory::Unspecified => return None,
+        },
+        priority: match told.priority() {
+            TicketPriority::Low => Priority::Low,
+            TicketPriority::Normal => Priority::Normal,
+            TicketPriority::High => Priority::High,
+            TicketPriority::Urgent => Priority::Urgent,
+            TicketPriority::Unspecified => return None,
+        },
+        sentiment: match told.sentiment() {
+            proto::Sentiment::Positive => Sentiment::Positive,
+            proto::Sentiment::Neutral => Sentiment::Neutral,
+            proto::Sentiment::Negative => Sentiment::Negative,
+            proto::Sentiment::Angry => Sentiment::Angry,
+            proto::Sentiment::Unspecified => return None,
+        },
+        // A longer one is none.
+        language: Some(told.language).filter(|tag| tag.len() <= 35).unwrap_or_default(),
+        confidence: told.confidence,
+        needs_human: told.needs_human,
+        why: told.why,
+    })
 }
 
 /// What a status of assistant-service means for the reply.
@@ -85,17 +199,17 @@ impl From<Conversation> for proto::Conversation {
             Category::Technical => tickets::TicketCategory::Technical,
             Category::Account => tickets::TicketCategory::Account,
         };
-        let turn = |(kind, body): (AuthorKind, String)| proto::Turn {
-            author_kind: tickets::AuthorKind::from(kind).into(),
-            body,
-            internal: false,
+        let turn = |turn: Turn| proto::Turn {
+            author_kind: tickets::AuthorKind::from(turn.author_kind).into(),
+            body: turn.body,
+            internal: turn.visibility == Visibility::Internal,
         };
         Self {
             title: conversation.title,
             description: conversation.description,
             category: category.into(),
             turns: conversation.turns.into_iter().map(turn).collect(),
-            language: String::new(),
+            language: conversation.language,
         }
     }
 }

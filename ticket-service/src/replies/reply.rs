@@ -4,16 +4,35 @@ use strum::{EnumString, IntoStaticStr};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::opinion::{Decided, Rating};
 use crate::tickets::ticket::Message;
 
-/// What becomes of a finished answer.
+/// What the assistant is asked for, and what becomes of it. Whatever is not posted is kept for staff.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub(crate) enum Mode {
-    /// Posted to the ticket.
+    /// An answer, posted to the ticket.
     Post,
-    /// Kept for staff.
+    /// An answer for someone of the desk to decide on.
     Draft,
+    /// A summary of a ticket.
+    Summary,
+    /// A judgement of a ticket.
+    Triage,
+    /// A text written anew.
+    Rewrite,
+}
+
+impl Mode {
+    /// Whether it is an answer, written in pieces.
+    pub(crate) fn is_answer(self) -> bool {
+        matches!(self, Self::Post | Self::Draft)
+    }
+
+    /// Whether internal notes may go into it.
+    pub(crate) fn may_tell_notes(self) -> bool {
+        matches!(self, Self::Draft | Self::Summary)
+    }
 }
 
 /// Where a reply stands.
@@ -32,7 +51,7 @@ pub(crate) enum State {
 /// Why a reply failed. docs/errors.md says of each what the caller should do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
-pub(crate) enum Failure {
+pub enum Failure {
     UpstreamUnavailable,
     UpstreamRateLimited,
     UpstreamRejected,
@@ -43,6 +62,7 @@ pub(crate) enum Failure {
     ContentFiltered,
     TimedOut,
     Abandoned,
+    BudgetUsedUp,
     Internal,
 }
 
@@ -60,6 +80,9 @@ impl Failure {
             Self::ContentFiltered => "The assistant may not answer this.",
             Self::TimedOut => "The assistant took too long. Ask again.",
             Self::Abandoned => "The server stopped while the assistant was writing. Ask again.",
+            Self::BudgetUsedUp => {
+                "The server stopped while the assistant was writing, and the budget is used up. Ask again later."
+            }
             Self::Internal => "Something went wrong here; it has been logged.",
         }
     }
@@ -83,7 +106,7 @@ pub(crate) enum End {
         message: Box<Message>,
         usage: Option<Usage>,
     },
-    /// The answer is whole and kept as a draft.
+    /// The answer is whole and kept for staff.
     Drafted { usage: Option<Usage> },
     /// No answer will come.
     Failed { reason: Failure, partial_text: String },
@@ -114,7 +137,8 @@ pub(crate) enum Event {
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
     pub(crate) id: Uuid,
-    pub(crate) ticket_id: Uuid,
+    /// None for a text written anew.
+    pub(crate) ticket_id: Option<Uuid>,
     pub(crate) requested_by: Uuid,
     pub(crate) mode: Mode,
     pub(crate) state: State,
@@ -128,6 +152,12 @@ pub(crate) struct Reply {
     pub(crate) hand_off_why: Option<String>,
     pub(crate) message: Option<Message>,
     pub(crate) usage: Option<Usage>,
+    /// What someone decided on a draft.
+    pub(crate) decision: Option<Decided>,
+    /// What people thought of it, as far as the caller may know.
+    pub(crate) ratings: Vec<Rating>,
+    /// Whether the ticket was set as a judgement says.
+    pub(crate) applied: bool,
     pub(crate) create_time: OffsetDateTime,
     pub(crate) end_time: Option<OffsetDateTime>,
 }

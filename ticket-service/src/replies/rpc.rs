@@ -11,14 +11,17 @@ use deskhand_proto::replies::v1::{
 use futures_util::stream::{BoxStream, Stream, StreamExt as _};
 use tonic::{Request, Response, Status};
 
+use super::ask::{About, Question, allowed_mode};
 use super::reply::{End, Event};
-use super::service::{Question, Service};
-use super::wire;
+use super::request::{Acceptance, NewRating, Rewriting, keys, parse_ids};
+use super::service::Service;
+use super::usage::Report;
+use super::wire::{self, usage_row};
 use crate::accounts::authenticate::{caller, while_allowed};
 use crate::accounts::revocations::Revocations;
-use crate::caller::Caller;
+use crate::caller::{Caller, Role};
 use crate::db::idempotency::Key;
-use crate::error;
+use crate::error::{self, Error};
 use crate::page;
 use crate::violations::{self, Violations};
 
@@ -45,6 +48,24 @@ impl Rpc {
     }
 }
 
+/// Who calls, if it is someone of the desk. Before anything else: to others not even whether the request makes sense is told.
+fn staff<T>(request: &Request<T>) -> error::Result<Caller> {
+    let caller = caller(request)?;
+    if !caller.role.is_staff() {
+        return Err(Error::RoleNotAllowed("This is for agents and admins."));
+    }
+    Ok(caller)
+}
+
+/// Who calls, if it is an admin.
+fn admin<T>(request: &Request<T>) -> error::Result<Caller> {
+    let caller = caller(request)?;
+    if caller.role != Role::Admin {
+        return Err(Error::RoleNotAllowed("What the assistant costs is for admins to see."));
+    }
+    Ok(caller)
+}
+
 #[tonic::async_trait]
 impl ReplyService for Rpc {
     type StreamReplyStream = BoxStream<'static, Result<StreamReplyResponse, Status>>;
@@ -64,7 +85,11 @@ impl ReplyService for Rpc {
             return Err(violations.refused().into());
         };
         let key = Key::new(&self.replies.secret, &caller, request_id, "StreamReply", &asked);
-        let events = self.replies.stream(caller, Question { ticket_id, mode, key }).await?;
+        let events = {
+            let mode = allowed_mode(&caller, mode)?;
+            let about = About::Ticket(ticket_id);
+            self.replies.stream(caller, Question { about, mode, key }).await?
+        };
         let events = self.told(events, caller, |event| StreamReplyResponse { event });
         Ok(Response::new(events))
     }
@@ -120,12 +145,7 @@ impl ReplyService for Rpc {
     ) -> Result<Response<CancelReplyResponse>, Status> {
         let caller = caller(&request)?;
         let asked = request.into_inner();
-        let mut violations = Violations::default();
-        let reply_id = violations.check("reply_id", violations::id(&asked.reply_id));
-        let request_id = violations.check("request_id", violations::optional_id(&asked.request_id));
-        let (Some(reply_id), Some(request_id)) = (reply_id, request_id) else {
-            return Err(violations.refused().into());
-        };
+        let (reply_id, request_id) = parse_ids("reply_id", &asked.reply_id, &asked.request_id)?;
         let key = Key::new(&self.replies.secret, &caller, request_id, "CancelReply", &asked);
         let reply = self.replies.cancel(&caller, reply_id, key).await?;
         Ok(Response::new(CancelReplyResponse {
@@ -144,47 +164,116 @@ impl ReplyService for Rpc {
 
     async fn accept_draft(
         &self,
-        _: Request<proto::AcceptDraftRequest>,
+        request: Request<proto::AcceptDraftRequest>,
     ) -> Result<Response<proto::AcceptDraftResponse>, Status> {
-        Err(Status::unimplemented(""))
+        let caller = staff(&request)?;
+        let asked = request.into_inner();
+        let Acceptance {
+            reply_id,
+            body,
+            request_id,
+        } = Acceptance::parse(&asked)?;
+        let key = Key::new(&self.replies.secret, &caller, request_id, "AcceptDraft", &asked);
+        let reply = self.replies.accept(&caller, reply_id, body, key).await?;
+        Ok(Response::new(proto::AcceptDraftResponse {
+            reply: Some(reply.into()),
+        }))
     }
 
     async fn discard_draft(
         &self,
-        _: Request<proto::DiscardDraftRequest>,
+        request: Request<proto::DiscardDraftRequest>,
     ) -> Result<Response<proto::DiscardDraftResponse>, Status> {
-        Err(Status::unimplemented(""))
+        let caller = staff(&request)?;
+        let asked = request.into_inner();
+        let (reply_id, request_id) = parse_ids("reply_id", &asked.reply_id, &asked.request_id)?;
+        let key = Key::new(&self.replies.secret, &caller, request_id, "DiscardDraft", &asked);
+        let reply = self.replies.discard(&caller, reply_id, key).await?;
+        Ok(Response::new(proto::DiscardDraftResponse {
+            reply: Some(reply.into()),
+        }))
     }
 
     async fn rate_reply(
         &self,
-        _: Request<proto::RateReplyRequest>,
+        request: Request<proto::RateReplyRequest>,
     ) -> Result<Response<proto::RateReplyResponse>, Status> {
-        Err(Status::unimplemented(""))
+        let caller = caller(&request)?;
+        let asked = request.into_inner();
+        let rating = NewRating::parse(&asked)?;
+        let key = Key::new(&self.replies.secret, &caller, rating.request_id, "RateReply", &asked);
+        let reply = self
+            .replies
+            .rate(&caller, rating.reply_id, rating.verdict, &rating.comment, key)
+            .await?;
+        Ok(Response::new(proto::RateReplyResponse {
+            reply: Some(reply.into()),
+        }))
     }
 
     async fn summarize_ticket(
         &self,
-        _: Request<proto::SummarizeTicketRequest>,
+        request: Request<proto::SummarizeTicketRequest>,
     ) -> Result<Response<proto::SummarizeTicketResponse>, Status> {
-        Err(Status::unimplemented(""))
+        let caller = staff(&request)?;
+        let asked = request.into_inner();
+        let (ticket_id, request_id) = parse_ids("ticket_id", &asked.ticket_id, &asked.request_id)?;
+        let key = Key::new(&self.replies.secret, &caller, request_id, "SummarizeTicket", &asked);
+        let (reply_id, summary) = self.replies.summarize(caller, ticket_id, key).await?;
+        Ok(Response::new(proto::SummarizeTicketResponse {
+            summary,
+            reply_id: reply_id.to_string(),
+        }))
     }
 
     async fn triage_ticket(
         &self,
-        _: Request<proto::TriageTicketRequest>,
+        request: Request<proto::TriageTicketRequest>,
     ) -> Result<Response<proto::TriageTicketResponse>, Status> {
-        Err(Status::unimplemented(""))
+        let caller = staff(&request)?;
+        let asked = request.into_inner();
+        let (ticket_id, request_id) = parse_ids("ticket_id", &asked.ticket_id, &asked.request_id)?;
+        let key = Key::new(&self.replies.secret, &caller, request_id, "TriageTicket", &asked);
+        let judged = self.replies.triage(caller, ticket_id, key).await?;
+        Ok(Response::new(proto::TriageTicketResponse {
+            triage: Some(judged.triage.into()),
+            applied: judged.applied,
+            ticket: Some(judged.ticket.into()),
+            reply_id: judged.reply_id.to_string(),
+        }))
     }
 
     async fn rewrite_text(
         &self,
-        _: Request<proto::RewriteTextRequest>,
+        request: Request<proto::RewriteTextRequest>,
     ) -> Result<Response<proto::RewriteTextResponse>, Status> {
-        Err(Status::unimplemented(""))
+        let caller = staff(&request)?;
+        let asked = request.into_inner();
+        let Rewriting { text, tone, request_id } = Rewriting::parse(&asked)?;
+        let key = Key::new(&self.replies.secret, &caller, request_id, "RewriteText", &asked);
+        let (reply_id, text) = self.replies.rewrite(caller, text, tone, key).await?;
+        Ok(Response::new(proto::RewriteTextResponse {
+            text,
+            reply_id: reply_id.to_string(),
+        }))
     }
 
-    async fn get_usage(&self, _: Request<proto::GetUsageRequest>) -> Result<Response<proto::GetUsageResponse>, Status> {
-        Err(Status::unimplemented(""))
+    async fn get_usage(
+        &self,
+        request: Request<proto::GetUsageRequest>,
+    ) -> Result<Response<proto::GetUsageResponse>, Status> {
+        let caller = admin(&request)?;
+        let asked = request.into_inner();
+        let report = Report::parse(
+            &asked.first_day,
+            &asked.last_day,
+            keys(&asked.group_by),
+            asked.page_size,
+        )?;
+        let page = self.replies.usage(&caller, &report, &asked.page_token).await?;
+        Ok(Response::new(proto::GetUsageResponse {
+            rows: page.items.into_iter().map(usage_row).collect::<error::Result<_>>()?,
+            next_page_token: page.next_page_token,
+        }))
     }
 }

@@ -3,14 +3,16 @@
 
 use std::time::Duration;
 
-use deskhand_proto::assistant::v1::stream_reply_response::{CallEnded, CallStarted, Event};
-use deskhand_proto::assistant::v1::{CallOutcome, StreamReplyResponse, TokenUsage, UsageSource};
+use deskhand_proto::assistant::v1::StreamReplyResponse;
+use deskhand_proto::assistant::v1::stream_reply_response::Event;
 use sqlx::PgPool;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::assistant::{self, Assistant};
 use super::attach::Running;
+use super::calls::Calls;
+use super::judgement::Tone;
 use super::reply::{End, Failure, Mode};
 use super::store::{self, Outcome, Run};
 use crate::error::Error;
@@ -23,12 +25,10 @@ const KEEP: Duration = Duration::from_millis(100);
 /// How often a run says that its process is alive; three times within a lease.
 const RENEW: Duration = Duration::from_secs(2);
 
-/// One call to the model, as the ledger keeps it.
-#[derive(Clone, Debug)]
-pub(super) struct Call {
-    pub(super) started: CallStarted,
-    /// `None` where the run ended first.
-    pub(super) ended: Option<CallEnded>,
+/// What a run is about.
+pub(super) enum Subject {
+    Conversation(Conversation),
+    Text { text: String, tone: Tone },
 }
 
 /// Runs to the end, and keeps it.
@@ -36,18 +36,18 @@ pub(super) async fn run(
     pool: PgPool,
     assistant: Assistant,
     run: Run,
-    conversation: Conversation,
+    subject: Subject,
     running: Running,
     stopping: CancellationToken,
 ) {
-    let mut calls = Vec::new();
+    let calls = Calls::default();
     let outcome = tokio::select! {
         biased;
         () = running.stopped.cancelled() => Some(Outcome::Stopped),
         () = stopping.cancelled() => None,
-        () = stay_alive(&pool, &run, &running) => Some(Outcome::Stopped),
+        () = stay_alive(&pool, &run, &running, &calls) => Some(Outcome::Stopped),
         () = tokio::time::sleep(assistant::ATTEMPT) => Some(Outcome::Failed(Failure::TimedOut)),
-        outcome = answer(&assistant, run.mode, conversation, &running, &mut calls) => Some(outcome),
+        outcome = ask(&assistant, &run, subject, &running, &calls) => Some(outcome),
     };
     let end = match outcome {
         Some(outcome) => keep(&pool, &run, outcome, running.text(), &calls).await,
@@ -62,18 +62,25 @@ pub(super) async fn run(
     }
 }
 
-/// Keeps the text as it comes, and the lease; returns when the run is this process's no more.
-async fn stay_alive(pool: &PgPool, run: &Run, running: &Running) {
+/// Keeps the text as it comes, the calls, and the lease; returns when the run is this process's no more.
+async fn stay_alive(pool: &PgPool, run: &Run, running: &Running, calls: &Calls) {
     let mut ticks = tokio::time::interval(KEEP);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut kept, mut renewed) = (0, Instant::now());
     let mut failing = false;
     loop {
-        ticks.tick().await;
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = calls.further() => {}
+        }
         let text = running.unkept(kept);
         let renewing = renewed.elapsed() >= RENEW;
+        let fresh = calls.take_fresh();
         let mine = async {
             let mut mine = true;
+            if !fresh.is_empty() {
+                store::enter(pool, run, &fresh).await?;
+            }
             if !text.is_empty() {
                 mine = store::keep_chunk(pool, run, kept, &text).await?;
                 kept += text.len();
@@ -87,7 +94,8 @@ async fn stay_alive(pool: &PgPool, run: &Run, running: &Running) {
         match mine.await {
             Ok(true) => failing = false,
             Ok(false) => return,
-            // Said once. Whether the run is still this process's shows when the database is there again.
+            // Said once. Whether the run is still this process's shows when the database is there again; its calls are entered
+            // when it ends, at the latest.
             Err(error) if !failing => {
                 failing = true;
                 tracing::warn!(error = &error as &dyn std::error::Error, reply_id = %run.reply_id, "a run cannot be kept alive");
@@ -98,29 +106,76 @@ async fn stay_alive(pool: &PgPool, run: &Run, running: &Running) {
 }
 
 /// Leaves the run to another replica, or to this one's next start.
-async fn hand_on(pool: &PgPool, run: &Run, calls: &[Call]) {
-    if let Err(error) = store::release(pool, run, calls).await {
+async fn hand_on(pool: &PgPool, run: &Run, calls: &Calls) {
+    if let Err(error) = store::release(pool, run, &calls.all()).await {
         // It is found all the same, once its lease is over.
         tracing::warn!(error = &error as &dyn std::error::Error, reply_id = %run.reply_id, "a run could not be handed on");
     }
 }
 
-/// Asks the model and passes on what it says.
+/// Asks for what the run is to make.
+async fn ask(assistant: &Assistant, run: &Run, subject: Subject, running: &Running, calls: &Calls) -> Outcome {
+    let tokens = run.tokens_at_most;
+    let made = match (run.mode, subject) {
+        (Mode::Post | Mode::Draft, Subject::Conversation(conversation)) => {
+            return answer(assistant, run, conversation, running, calls).await;
+        }
+        (Mode::Summary, Subject::Conversation(conversation)) => assistant.summarize(conversation, tokens).await,
+        (Mode::Triage, Subject::Conversation(conversation)) => {
+            let judged = assistant.triage(conversation, tokens).await;
+            judged.map(|(triage, calls)| {
+                let text = triage.and_then(|triage| serde_json::to_string(&triage).ok());
+                (text.unwrap_or_default(), calls)
+            })
+        }
+        (_, Subject::Text { text, tone }) => assistant.rewrite(text, tone, tokens).await,
+        (Mode::Rewrite, Subject::Conversation(_)) => return Outcome::Failed(Failure::Internal),
+    };
+    match made {
+        Ok((text, made)) => {
+            calls.made(made);
+            calls.are_complete();
+            if text.is_empty() {
+                return Outcome::Failed(Failure::UpstreamProtocol);
+            }
+            running.push(&text);
+            Outcome::Whole
+        }
+        Err(status) => {
+            if let Some(made) = assistant::calls(&status) {
+                calls.made(made);
+                calls.are_complete();
+            }
+            failed(&status)
+        }
+    }
+}
+
+fn failed(status: &tonic::Status) -> Outcome {
+    let failure = assistant::failure(status);
+    tracing::warn!(?failure, code = ?status.code(), message = status.message(), "no answer from assistant-service");
+    Outcome::Failed(failure)
+}
+
+/// Asks for an answer and passes on what the model says.
 async fn answer(
     assistant: &Assistant,
-    mode: Mode,
+    run: &Run,
     conversation: Conversation,
     running: &Running,
-    calls: &mut Vec<Call>,
+    calls: &Calls,
 ) -> Outcome {
-    let failed = |status: tonic::Status| {
-        let failure = assistant::failure(&status);
-        tracing::warn!(?failure, code = ?status.code(), message = status.message(), "no answer from assistant-service");
-        Outcome::Failed(failure)
+    let asked = assistant.stream_reply(run.mode, conversation, run.tokens_at_most).await;
+    let ended = |status: &tonic::Status| {
+        // Calls are announced before they are made, so that nothing is hidden where the stream itself has ended.
+        if assistant::calls(status).is_some() {
+            calls.are_complete();
+        }
+        failed(status)
     };
-    let mut stream = match assistant.stream_reply(mode, conversation).await {
+    let mut stream = match asked {
         Ok(stream) => stream,
-        Err(status) => return failed(status),
+        Err(status) => return ended(&status),
     };
     let mut hand_off = None;
     loop {
@@ -128,17 +183,12 @@ async fn answer(
             Ok(Some(StreamReplyResponse { event })) => event,
             // Without `finished` there is no answer, whatever came.
             Ok(None) => return Outcome::Failed(Failure::UpstreamProtocol),
-            Err(status) => return failed(status),
+            Err(status) => return ended(&status),
         };
         match event {
-            Some(Event::CallStarted(started)) => calls.push(Call { started, ended: None }),
+            Some(Event::CallStarted(started)) => calls.started(started),
             Some(Event::Delta(delta)) => running.push(&delta.text),
-            Some(Event::CallEnded(ended)) => {
-                let call = calls.iter_mut().find(|call| call.started.call_no == ended.call_no);
-                if let Some(call) = call {
-                    call.ended = Some(ended);
-                }
-            }
+            Some(Event::CallEnded(ended)) => calls.ended(ended),
             Some(Event::HandOff(told)) => hand_off = Some(told.why),
             Some(Event::Finished(_)) => return hand_off.map_or(Outcome::Whole, Outcome::HandedOff),
             // Something newer than this program; nothing that it must know.
@@ -148,7 +198,7 @@ async fn answer(
 }
 
 /// Keeps the end. Where the database stays away, nothing is claimed: the run is taken over by whoever finds it.
-async fn keep(pool: &PgPool, run: &Run, outcome: Outcome, text: String, calls: &[Call]) -> Option<End> {
+async fn keep(pool: &PgPool, run: &Run, outcome: Outcome, text: String, calls: &Calls) -> Option<End> {
     for tried in 1..=TRIES {
         match store::close(pool, run, &outcome, &text, calls).await {
             Ok(end) => return end,
@@ -163,34 +213,4 @@ async fn keep(pool: &PgPool, run: &Run, outcome: Outcome, text: String, calls: &
         }
     }
     None
-}
-
-impl Call {
-    /// What it took: at most, where its end is not known.
-    pub(super) fn usage(&self) -> TokenUsage {
-        let at_most = || TokenUsage {
-            input_tokens: self.started.input_tokens_at_most,
-            output_tokens: self.started.output_tokens_at_most,
-            ..TokenUsage::default()
-        };
-        self.ended
-            .as_ref()
-            .and_then(|ended| ended.usage)
-            .unwrap_or_else(at_most)
-    }
-
-    /// Whether the provider said what it took.
-    pub(super) fn is_reported(&self) -> bool {
-        let source = self.ended.as_ref().map(CallEnded::usage_source);
-        source == Some(UsageSource::Reported)
-    }
-
-    /// What the ledger calls its end.
-    pub(super) fn outcome(&self) -> &'static str {
-        match self.ended.as_ref().map(CallEnded::outcome) {
-            Some(CallOutcome::Completed) => "COMPLETED",
-            Some(CallOutcome::Failed | CallOutcome::Unspecified) => "FAILED",
-            Some(CallOutcome::CutShort) | None => "CUT_SHORT",
-        }
-    }
 }

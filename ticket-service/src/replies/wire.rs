@@ -5,7 +5,15 @@ use deskhand_proto::replies::v1::reply_event::{
     Cancelled, Completed, Delta, Drafted, Event as Told, Failed, HandedOff, Interrupted, Restarted, Started, Superseded,
 };
 
+use deskhand_proto::tickets::v1::{TicketCategory, TicketPriority};
+
+use super::judgement::{Sentiment, Tone, Triage};
+use super::opinion::{Decided, Decision, Rating, Verdict};
 use super::reply::{End, Event, Failure, Mode, Reply, State, Usage};
+use super::store::Row;
+use super::usage::DAY;
+use crate::db::word;
+use crate::error::{Error, Result};
 use crate::timestamp::timestamp;
 
 /// What a request asks for, `Some(None)` where it leaves it open; `None` for a number that is no mode.
@@ -16,6 +24,116 @@ pub(super) fn mode(wire: i32) -> Option<Option<Mode>> {
         proto::ReplyMode::Draft => Some(Mode::Draft),
         // Asked for by RPCs of their own.
         proto::ReplyMode::Summary | proto::ReplyMode::Triage | proto::ReplyMode::Rewrite => return None,
+    })
+}
+
+/// `None` for what is no verdict.
+pub(super) fn verdict(wire: i32) -> Option<Verdict> {
+    match proto::Verdict::try_from(wire).ok()? {
+        proto::Verdict::Unspecified => None,
+        proto::Verdict::Helpful => Some(Verdict::Helpful),
+        proto::Verdict::NotHelpful => Some(Verdict::NotHelpful),
+    }
+}
+
+/// `None` for what is no tone.
+pub(super) fn tone(wire: i32) -> Option<Tone> {
+    match proto::Tone::try_from(wire).ok()? {
+        proto::Tone::Unspecified => None,
+        proto::Tone::Neutral => Some(Tone::Neutral),
+        proto::Tone::Friendly => Some(Tone::Friendly),
+        proto::Tone::Formal => Some(Tone::Formal),
+        proto::Tone::Shorter => Some(Tone::Shorter),
+    }
+}
+
+impl From<Mode> for proto::ReplyMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Post => Self::Post,
+            Mode::Draft => Self::Draft,
+            Mode::Summary => Self::Summary,
+            Mode::Triage => Self::Triage,
+            Mode::Rewrite => Self::Rewrite,
+        }
+    }
+}
+
+impl From<Triage> for proto::Triage {
+    fn from(triage: Triage) -> Self {
+        let sentiment = match triage.sentiment {
+            Sentiment::Positive => proto::Sentiment::Positive,
+            Sentiment::Neutral => proto::Sentiment::Neutral,
+            Sentiment::Negative => proto::Sentiment::Negative,
+            Sentiment::Angry => proto::Sentiment::Angry,
+        };
+        Self {
+            category: TicketCategory::from(triage.category).into(),
+            priority: TicketPriority::from(triage.priority).into(),
+            sentiment: sentiment.into(),
+            language: triage.language,
+            confidence: triage.confidence,
+            needs_human: triage.needs_human,
+            why: triage.why,
+        }
+    }
+}
+
+impl From<Decided> for proto::Decision {
+    fn from(decided: Decided) -> Self {
+        let decision = match decided.decision {
+            Decision::Accepted => proto::DraftDecision::Accepted,
+            Decision::Discarded => proto::DraftDecision::Discarded,
+        };
+        Self {
+            decision: decision.into(),
+            user_id: decided.user_id.to_string(),
+            time: Some(timestamp(decided.time)),
+            edit_distance: decided.edit_distance,
+        }
+    }
+}
+
+impl From<Rating> for proto::Rating {
+    fn from(rating: Rating) -> Self {
+        let verdict = match rating.verdict {
+            Verdict::Helpful => proto::Verdict::Helpful,
+            Verdict::NotHelpful => proto::Verdict::NotHelpful,
+        };
+        Self {
+            user_id: rating.user_id.to_string(),
+            verdict: verdict.into(),
+            comment: rating.comment,
+            update_time: Some(timestamp(rating.update_time)),
+        }
+    }
+}
+
+/// A row of a report.
+pub(super) fn usage_row(row: Row) -> Result<proto::UsageRow> {
+    let outcome = match row.outcome.as_deref() {
+        None => proto::CallOutcome::Unspecified,
+        Some("OPEN") => proto::CallOutcome::Open,
+        Some("COMPLETED") => proto::CallOutcome::Completed,
+        Some("FAILED") => proto::CallOutcome::Failed,
+        Some("CUT_SHORT") => proto::CallOutcome::CutShort,
+        Some("LOST") => proto::CallOutcome::Lost,
+        Some(_) => return Err(Error::Internal("an outcome that is not known", None)),
+    };
+    let mode = row.mode.as_deref().map(word::<Mode>).transpose()?;
+    Ok(proto::UsageRow {
+        day: row.day.and_then(|day| day.format(DAY).ok()).unwrap_or_default(),
+        model: row.model.unwrap_or_default(),
+        user_id: row.user_id.map(|id| id.to_string()).unwrap_or_default(),
+        outcome: outcome.into(),
+        mode: mode.map_or(proto::ReplyMode::Unspecified, Into::into).into(),
+        calls: row.calls,
+        estimated_calls: row.estimated,
+        input_tokens: row.input,
+        cached_input_tokens: row.cached,
+        output_tokens: row.output,
+        reasoning_tokens: row.reasoning,
+        cost_micro_usd: row.cost_micro_usd,
     })
 }
 
@@ -31,6 +149,7 @@ fn failed(failure: Failure, partial_text: String) -> Failed {
         Failure::ContentFiltered => proto::FailureReason::ContentFiltered,
         Failure::TimedOut => proto::FailureReason::TimedOut,
         Failure::Abandoned => proto::FailureReason::Abandoned,
+        Failure::BudgetUsedUp => proto::FailureReason::BudgetUsedUp,
         Failure::Internal => proto::FailureReason::Internal,
     };
     Failed {
@@ -97,10 +216,6 @@ impl From<Reply> for proto::Reply {
             State::Cancelled => proto::ReplyState::Cancelled,
             State::HandedOff => proto::ReplyState::HandedOff,
         };
-        let mode = match reply.mode {
-            Mode::Post => proto::ReplyMode::Post,
-            Mode::Draft => proto::ReplyMode::Draft,
-        };
         let text = reply.text.unwrap_or_default();
         let (draft_text, partial_text) = if reply.state == State::Drafted {
             (text, String::new())
@@ -109,8 +224,8 @@ impl From<Reply> for proto::Reply {
         };
         Self {
             id: reply.id.to_string(),
-            ticket_id: reply.ticket_id.to_string(),
-            mode: mode.into(),
+            ticket_id: reply.ticket_id.map(|id| id.to_string()).unwrap_or_default(),
+            mode: proto::ReplyMode::from(reply.mode).into(),
             state: state.into(),
             attempt: reply.attempt,
             answers_message_id: reply.answers_message_id.map(|id| id.to_string()).unwrap_or_default(),
@@ -122,8 +237,8 @@ impl From<Reply> for proto::Reply {
             failure: reply.failure.map(|failure| failed(failure, partial_text)),
             usage: reply.usage.map(Into::into),
             hand_off_why: reply.hand_off_why.unwrap_or_default(),
-            decision: None,
-            ratings: Vec::new(),
+            decision: reply.decision.map(Into::into),
+            ratings: reply.ratings.into_iter().map(Into::into).collect(),
         }
     }
 }

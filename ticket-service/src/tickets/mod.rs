@@ -1,5 +1,6 @@
 //! Tickets, and the conversation in them.
 
+pub(crate) mod change;
 mod filter;
 mod patch;
 mod policy;
@@ -11,5 +12,6 @@ pub(crate) mod store;
 pub(crate) mod ticket;
 mod wire;
 
+pub(crate) use request::BODY;
 pub(crate) use rpc::Rpc;
 pub(crate) use service::Service;

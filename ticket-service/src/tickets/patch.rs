@@ -48,7 +48,7 @@ impl Patch {
     }
 }
 
-/// What is another in `after` than in `before`, of all that a person can change.
+/// What is another in `after` than in `before`, of all that can be changed by hand or by triage.
 pub(super) fn differences(before: &Ticket, after: &Ticket) -> Vec<Change> {
     let assignee = |ticket: &Ticket| ticket.assignee_id.map(|id| id.to_string()).unwrap_or_default();
     let mut changes = Changes::default();
@@ -60,5 +60,6 @@ pub(super) fn differences(before: &Ticket, after: &Ticket) -> Vec<Change> {
     changes.note("tags", before.tags.join(", "), after.tags.join(", "));
     changes.note("assignee_id", assignee(before), assignee(after));
     changes.note("handler", before.handler.spelled(), after.handler.spelled());
+    changes.note("language", before.language.clone(), after.language.clone());
     changes.0
 }

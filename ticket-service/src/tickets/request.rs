@@ -20,7 +20,7 @@ const TITLE: Rule = Rule {
     lines: false,
 };
 /// A description or a message of a person.
-const BODY: Rule = Rule {
+pub(crate) const BODY: Rule = Rule {
     characters: 10_000,
     bytes: 16 * 1024,
     lines: true,
@@ -110,7 +110,7 @@ pub(super) struct Update {
 const MAX_PATHS: usize = 20;
 
 /// Fields of a ticket that UpdateTicket does not change.
-const FIXED: [&str; 9] = [
+const FIXED: [&str; 10] = [
     "id",
     "number",
     "requester_id",
@@ -120,6 +120,7 @@ const FIXED: [&str; 9] = [
     "first_response_time",
     "resolve_time",
     "etag",
+    "language",
 ];
 
 impl Update {

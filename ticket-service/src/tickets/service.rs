@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
 use uuid::Uuid;
 
+use super::change::change_in_tx;
 use super::filter::Filter;
-use super::patch::differences;
 use super::policy;
 use super::policy::Party;
 use super::request::{Assignment, NewMessage, NewTicket, Update};
@@ -20,7 +20,7 @@ use crate::caller::{Caller, Role};
 use crate::db::idempotency::{self, Key};
 use crate::db::tx::retrying;
 use crate::error::{Error, Result};
-use crate::feed::event::{self, Actor, Event, NewEvent};
+use crate::feed::event::{self, Actor, Event};
 use crate::feed::{self, Hint};
 use crate::page::{self, Page};
 use crate::secret::Secret;
@@ -121,7 +121,7 @@ impl Service {
                 }
             }
             let after = update.patch.applied_to(&before);
-            let ticket = change_in_tx(&mut tx, caller, event::Kind::Updated, before, after).await?;
+            let ticket = change_in_tx(&mut tx, actor(caller, &before), event::Kind::Updated, before, after).await?;
             idempotency::keep_in_tx(&mut tx, key.as_ref(), &ticket).await?;
             tx.commit().await?;
             self.feed.give();
@@ -149,7 +149,7 @@ impl Service {
                 handler: assignment.assignee_id.map_or(before.handler, |_| Handler::Human),
                 ..before.clone()
             };
-            let ticket = change_in_tx(&mut tx, caller, event::Kind::Assigned, before, after).await?;
+            let ticket = change_in_tx(&mut tx, actor(caller, &before), event::Kind::Assigned, before, after).await?;
             idempotency::keep_in_tx(&mut tx, key.as_ref(), &ticket).await?;
             tx.commit().await?;
             self.feed.give();
@@ -246,40 +246,11 @@ fn check_unchanged(ticket: &Ticket, etag: &str) -> Result<()> {
     Ok(())
 }
 
-/// Makes of a locked ticket what it is to be, with the event that tells of it; nothing where it is that already.
-async fn change_in_tx(
-    tx: &mut PgConnection,
-    caller: &Caller,
-    kind: event::Kind,
-    before: Ticket,
-    after: Ticket,
-) -> Result<Ticket> {
-    let changes = differences(&before, &after);
-    if changes.is_empty() {
-        return Ok(before);
-    }
-    let ticket = store::update_in_tx(tx, &after).await?;
-    if changes
-        .iter()
-        .any(|change| matches!(&*change.field, "title" | "description"))
-    {
-        search::rebuild_in_tx(tx, ticket.id).await?;
-    }
-    let actor = if ticket.requester_id == caller.user {
+/// Whose deed a change by `caller` is.
+fn actor(caller: &Caller, ticket: &Ticket) -> Actor {
+    if ticket.requester_id == caller.user {
         Actor::Customer(caller.user)
     } else {
         Actor::Agent(caller.user)
-    };
-    let event = NewEvent {
-        ticket_id: ticket.id,
-        requester_id: ticket.requester_id,
-        kind,
-        actor,
-        changes,
-        message_id: None,
-        reply_id: None,
-        internal: false,
-    };
-    feed::store::append_in_tx(tx, &event).await?;
-    Ok(ticket)
+    }
 }

@@ -65,6 +65,9 @@ pub(crate) struct Ticket {
     pub(crate) requester_id: Uuid,
     pub(crate) assignee_id: Option<Uuid>,
     pub(crate) handler: Handler,
+    /// The customer's, BCP 47; empty where it is not known.
+    #[serde(default)]
+    pub(crate) language: String,
     /// Rises with every change.
     pub(crate) version: i32,
     #[serde(with = "time::serde::rfc3339")]

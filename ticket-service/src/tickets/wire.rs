@@ -133,7 +133,7 @@ impl From<Ticket> for proto::Ticket {
             first_response_time: ticket.first_response_time.map(timestamp),
             resolve_time: ticket.resolve_time.map(timestamp),
             etag,
-            language: String::new(),
+            language: ticket.language,
         }
     }
 }

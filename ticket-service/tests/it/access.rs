@@ -13,7 +13,9 @@ use deskhand_proto::accounts::v1::{
 use deskhand_proto::feed::v1::WatchTicketsRequest;
 use deskhand_proto::replies::v1::reply_event::Event;
 use deskhand_proto::replies::v1::{
-    AttachReplyRequest, CancelReplyRequest, GetReplyRequest, ListRepliesRequest, ReplyMode, StreamReplyRequest,
+    AcceptDraftRequest, AttachReplyRequest, CancelReplyRequest, DiscardDraftRequest, GetReplyRequest, GetUsageRequest,
+    ListRepliesRequest, RateReplyRequest, ReplyMode, RewriteTextRequest, StreamReplyRequest, SummarizeTicketRequest,
+    Tone, TriageTicketRequest, Verdict,
 };
 use deskhand_proto::tickets::v1::{
     AssignTicketRequest, CreateTicketRequest, GetTicketRequest, ListMessagesRequest, ListTicketEventsRequest,
@@ -70,6 +72,7 @@ struct Named<'a> {
     reply: &'a str,
     /// One that was cancelled, and can be so again.
     running: &'a str,
+    drafts: &'a [String; 2],
     session: &'a str,
     user: &'a str,
 }
@@ -276,6 +279,44 @@ fn table(named: &Named<'_>) -> BTreeMap<String, Access> {
         ..Default::default()
     };
     add(replies, "CancelReply", REPLY, cancel.encode_to_vec());
+    let rate = RateReplyRequest {
+        reply_id: named.reply.into(),
+        verdict: Verdict::Helpful.into(),
+        ..Default::default()
+    };
+    add(replies, "RateReply", REPLY, rate.encode_to_vec());
+    let accept = AcceptDraftRequest {
+        reply_id: named.drafts[0].clone(),
+        ..Default::default()
+    };
+    add(replies, "AcceptDraft", Who::Staff, accept.encode_to_vec());
+    let discard = DiscardDraftRequest {
+        reply_id: named.drafts[1].clone(),
+        ..Default::default()
+    };
+    add(replies, "DiscardDraft", Who::Staff, discard.encode_to_vec());
+    let summarize = SummarizeTicketRequest {
+        ticket_id: ticket_id(),
+        ..Default::default()
+    };
+    add(replies, "SummarizeTicket", Who::Staff, summarize.encode_to_vec());
+    let triage = TriageTicketRequest {
+        ticket_id: ticket_id(),
+        ..Default::default()
+    };
+    add(replies, "TriageTicket", Who::Staff, triage.encode_to_vec());
+    let rewrite = RewriteTextRequest {
+        text: "No.".into(),
+        tone: Tone::Friendly.into(),
+        ..Default::default()
+    };
+    add(replies, "RewriteText", Who::Staff, rewrite.encode_to_vec());
+    add(
+        replies,
+        "GetUsage",
+        Who::Admin,
+        GetUsageRequest::default().encode_to_vec(),
+    );
 
     for method in [
         "StreamReply",
@@ -373,6 +414,7 @@ struct Scene {
     ticket_id: String,
     reply_id: String,
     cancelled_id: String,
+    drafts: [String; 2],
     session_id: String,
 }
 
@@ -382,6 +424,11 @@ impl Scene {
         let (owner, other) = (desk.customer().await, desk.customer().await);
         let (agent, admin) = (desk.agent().await, desk.admin().await);
         let ticket_id = desk.ticket(&owner).await;
+        let mut drafts = <[String; 2]>::default();
+        for draft in &mut drafts {
+            *draft = desk.ask(&agent, &ticket_id).await.whole().await.reply_id;
+            desk.say(&owner, &ticket_id, "and?").await;
+        }
         let reply_id = desk.ask(&owner, &ticket_id).await.whole().await.reply_id;
         desk.say(&owner, &ticket_id, "[sim:silent-before-first-token] and?")
             .await;
@@ -395,6 +442,7 @@ impl Scene {
             ..Default::default()
         };
         desk.replies().cancel_reply(owner.asks(cancel)).await.unwrap();
+        desk.say(&owner, &ticket_id, "[sim:ok] never mind").await;
         desk.log_in(&owner.email).await;
         let sessions = desk
             .auth()
@@ -412,6 +460,7 @@ impl Scene {
             ticket_id,
             reply_id,
             cancelled_id,
+            drafts,
             session_id,
         }
     }
@@ -421,6 +470,7 @@ impl Scene {
             ticket: &self.ticket_id,
             reply: &self.reply_id,
             running: &self.cancelled_id,
+            drafts: &self.drafts,
             session: &self.session_id,
             user: &self.other.id,
         })
@@ -437,6 +487,7 @@ async fn every_rpc_has_its_access_cases() {
         ticket: "",
         reply: "",
         running: "",
+        drafts: &Default::default(),
         session: "",
         user: "",
     });
@@ -492,6 +543,7 @@ async fn what_is_another_s_is_as_if_it_never_existed() {
         ticket: &nowhere,
         reply: &nowhere,
         running: &nowhere,
+        drafts: &[nowhere.clone(), nowhere.clone()],
         session: &nowhere,
         user: &nowhere,
     });
@@ -534,6 +586,7 @@ async fn what_is_for_some_tells_others_nothing() {
         ticket: &nowhere,
         reply: &nowhere,
         running: &nowhere,
+        drafts: &[nowhere.clone(), nowhere.clone()],
         session: &nowhere,
         user: &nowhere,
     });

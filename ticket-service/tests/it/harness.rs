@@ -122,7 +122,30 @@ impl Desk {
     /// With an assistant that makes one call for each answer, whatever comes of it.
     pub(crate) async fn asking_once() -> Self {
         let once = ["--groq-retries", "0", "--groq-fallback-model", ""];
-        Self::with_all(database().await, &[], &once).await
+        let instant = groq_sim::Settings::instant();
+        Self::with_all(database().await, &[], &once, instant).await
+    }
+
+    /// For many asks: without budgets, limits of the provider's, or a breaker; the provider remembers so many calls.
+    pub(crate) async fn busy(calls: usize) -> Self {
+        let endless = [
+            "--customer-asks-per-hour",
+            "0",
+            "--user-tokens-per-day",
+            "0",
+            "--desk-tokens-per-day",
+            "0",
+        ];
+        let settings = groq_sim::Settings {
+            limits: groq_sim::Limits {
+                tokens_per_minute: 1_000_000_000,
+                requests_per_day: 1_000_000_000,
+                ..groq_sim::Limits::GENEROUS
+            },
+            keep: groq_sim::Keep { calls },
+            ..groq_sim::Settings::instant()
+        };
+        Self::with_all(database().await, &endless, &["--breaker-failures", "0"], settings).await
     }
 
     /// With further flags of ticket-service.
@@ -132,11 +155,16 @@ impl Desk {
 
     /// On a migrated database.
     pub(crate) async fn on(database_url: String, flags: &[&str]) -> Self {
-        Self::with_all(database_url, flags, &[]).await
+        Self::with_all(database_url, flags, &[], groq_sim::Settings::instant()).await
     }
 
-    async fn with_all(database_url: String, flags: &[&str], assistant_flags: &[&str]) -> Self {
-        let sim = groq_sim::start(groq_sim::Settings::instant()).await.unwrap();
+    async fn with_all(
+        database_url: String,
+        flags: &[&str],
+        assistant_flags: &[&str],
+        provider: groq_sim::Settings,
+    ) -> Self {
+        let sim = groq_sim::start(provider).await.unwrap();
         let (assistant, stop_assistant) = assistant(&sim.base_url(), assistant_flags).await;
         let state = Arc::new(tempfile::tempdir().unwrap());
         let channel = Channel::from_static("http://127.0.0.1:1").connect_lazy();

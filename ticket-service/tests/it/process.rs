@@ -82,6 +82,16 @@ impl Server {
 impl Server {
     /// Another replica of a desk, as a process.
     pub(crate) async fn replica_of(desk: &Desk) -> Self {
+        Self::replica_with(desk, &[]).await
+    }
+
+    /// The same without budgets.
+    pub(crate) async fn busy_replica_of(desk: &Desk) -> Self {
+        let endless = ["CUSTOMER_ASKS_PER_HOUR", "USER_TOKENS_PER_DAY", "DESK_TOKENS_PER_DAY"];
+        Self::replica_with(desk, &endless.map(|name| (name, "0"))).await
+    }
+
+    async fn replica_with(desk: &Desk, variables: &[(&str, &str)]) -> Self {
         let program = Program {
             state: tempfile::tempdir().unwrap(),
             database_url: desk.database_url.clone(),
@@ -91,10 +101,17 @@ impl Server {
                 .env("DESKHAND_SECRET_FILE", desk.secret_file())
                 .env("SIGNING_KEYS_DIR", desk.keys_dir())
                 .env("ASSISTANT_URL", format!("http://{}", desk.assistant))
+                .envs(variables.iter().copied())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null());
         })
         .await
+    }
+
+    /// kill -9.
+    pub(crate) fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
     }
 
     /// Sends a signal to it.

@@ -1,10 +1,12 @@
 //! Tickets and messages in PostgreSQL. Whose tickets may be seen is an argument of every query.
 
+mod conversation;
 pub(super) mod lists;
 #[cfg(test)]
 mod plans;
 pub(super) mod search;
 
+pub(crate) use conversation::{Conversation, Turn, conversation_in_tx};
 use serde::Deserialize;
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool};
@@ -33,6 +35,7 @@ pub(super) struct TicketRow {
     requester_id: Uuid,
     assignee_id: Option<Uuid>,
     handler: String,
+    language: String,
     version: i32,
     create_time: OffsetDateTime,
     update_time: OffsetDateTime,
@@ -56,6 +59,7 @@ impl TryFrom<TicketRow> for Ticket {
             requester_id: row.requester_id,
             assignee_id: row.assignee_id,
             handler: word(&row.handler)?,
+            language: row.language,
             version: row.version,
             create_time: row.create_time,
             update_time: row.update_time,
@@ -105,7 +109,7 @@ pub(super) async fn create_in_tx(tx: &mut PgConnection, requester: Uuid, new: &N
         "INSERT INTO tickets (id, requester_id, title, description, priority, category, tags)
          VALUES ($1, $2, $3, $4, $5, $6, $7)
          RETURNING id, number, title, description, status, priority, category, tags, requester_id, assignee_id, handler,
-                   version, create_time, update_time, first_response_time, resolve_time",
+                   language, version, create_time, update_time, first_response_time, resolve_time",
         Uuid::now_v7(),
         requester,
         new.title,
@@ -140,7 +144,7 @@ pub(super) async fn with_newest_messages(
 ) -> Result<(Ticket, Vec<Message>)> {
     let found = sqlx::query!(
         r#"SELECT t.id, t.number, t.title, t.description, t.status, t.priority, t.category, t.tags, t.requester_id,
-                  t.assignee_id, t.handler, t.version, t.create_time, t.update_time, t.first_response_time, t.resolve_time,
+                  t.assignee_id, t.handler, t.language, t.version, t.create_time, t.update_time, t.first_response_time, t.resolve_time,
                   (SELECT json_agg(row_to_json(newest)) FROM (
                        SELECT m.id, m.ticket_id, m.seq, m.author_id, m.author_kind, m.body, m.visibility, m.create_time,
                               m.reply_id
@@ -170,6 +174,7 @@ pub(super) async fn with_newest_messages(
         requester_id: found.requester_id,
         assignee_id: found.assignee_id,
         handler: found.handler,
+        language: found.language,
         version: found.version,
         create_time: found.create_time,
         update_time: found.update_time,
@@ -180,6 +185,11 @@ pub(super) async fn with_newest_messages(
         row.try_into()?,
         messages.into_iter().map(Message::try_from).collect::<Result<_>>()?,
     ))
+}
+
+/// A ticket.
+pub(crate) async fn get(pool: &PgPool, sees_only: Option<Uuid>, ticket_id: Uuid) -> Result<Ticket> {
+    Ok(with_newest_messages(pool, sees_only, ticket_id, 0).await?.0)
 }
 
 /// The requester of a ticket, and its messages, newest first, from the one before `before`.
@@ -233,6 +243,7 @@ pub(crate) struct Locked {
     pub(crate) requester_id: Uuid,
     pub(crate) status: Status,
     pub(crate) handler: Handler,
+    pub(crate) version: i32,
     pub(crate) last_customer_seq: i32,
     last_seq: i32,
 }
@@ -240,7 +251,7 @@ pub(crate) struct Locked {
 /// Locks a ticket's row. Every change to a ticket, its messages and its replies begins with this.
 pub(crate) async fn lock_in_tx(tx: &mut PgConnection, sees_only: Option<Uuid>, ticket_id: Uuid) -> Result<Locked> {
     let row = sqlx::query!(
-        "SELECT id, requester_id, status, handler, last_seq, last_customer_seq FROM tickets
+        "SELECT id, requester_id, status, handler, version, last_seq, last_customer_seq FROM tickets
          WHERE id = $1 AND ($2::uuid IS NULL OR requester_id = $2) FOR UPDATE",
         ticket_id,
         sees_only,
@@ -253,6 +264,7 @@ pub(crate) async fn lock_in_tx(tx: &mut PgConnection, sees_only: Option<Uuid>, t
         requester_id: row.requester_id,
         status: word(&row.status)?,
         handler: word(&row.handler)?,
+        version: row.version,
         last_customer_seq: row.last_customer_seq,
         last_seq: row.last_seq,
     })
@@ -267,7 +279,7 @@ pub(super) async fn lock_whole_in_tx(
     sqlx::query_as!(
         TicketRow,
         "SELECT id, number, title, description, status, priority, category, tags, requester_id, assignee_id, handler,
-                version, create_time, update_time, first_response_time, resolve_time
+                language, version, create_time, update_time, first_response_time, resolve_time
          FROM tickets WHERE id = $1 AND ($2::uuid IS NULL OR requester_id = $2) FOR UPDATE",
         ticket_id,
         sees_only,
@@ -278,19 +290,19 @@ pub(super) async fn lock_whole_in_tx(
     .try_into()
 }
 
-/// Keeps all that a person can change of a locked ticket.
+/// Keeps all of a locked ticket that can be changed by hand or by triage.
 pub(super) async fn update_in_tx(tx: &mut PgConnection, ticket: &Ticket) -> Result<Ticket> {
     sqlx::query_as!(
         TicketRow,
         "UPDATE tickets SET
              title = $2, description = $3, status = $4, priority = $5, category = $6, tags = $7, assignee_id = $8,
-             handler = $9,
+             handler = $9, language = $10,
              resolve_time = CASE $4 WHEN 'RESOLVED' THEN coalesce(resolve_time, now()) WHEN 'CLOSED' THEN resolve_time END,
              update_time = now(),
              version = version + 1
          WHERE id = $1
          RETURNING id, number, title, description, status, priority, category, tags, requester_id, assignee_id, handler,
-                   version, create_time, update_time, first_response_time, resolve_time",
+                   language, version, create_time, update_time, first_response_time, resolve_time",
         ticket.id,
         ticket.title,
         ticket.description,
@@ -300,6 +312,7 @@ pub(super) async fn update_in_tx(tx: &mut PgConnection, ticket: &Ticket) -> Resu
         &ticket.tags,
         ticket.assignee_id,
         <&str>::from(ticket.handler),
+        ticket.language,
     )
     .fetch_one(tx)
     .await?
@@ -374,8 +387,9 @@ pub(crate) async fn post_in_tx(tx: &mut PgConnection, ticket: &Locked, post: Pos
     row.try_into()
 }
 
-/// Makes a locked ticket a person's, because the assistant asks for one.
-pub(crate) async fn hand_off_in_tx(tx: &mut PgConnection, ticket: &Locked, reply_id: Uuid) -> Result<()> {
+/// Makes a locked ticket a person's, because the assistant asks for one; `reply_id` is the reply that tells why, where the
+/// requester may see it.
+pub(crate) async fn hand_off_in_tx(tx: &mut PgConnection, ticket: &Locked, reply_id: Option<Uuid>) -> Result<()> {
     sqlx::query!(
         "UPDATE tickets SET handler = 'HUMAN', update_time = now(), version = version + 1 WHERE id = $1",
         ticket.id
@@ -391,7 +405,7 @@ pub(crate) async fn hand_off_in_tx(tx: &mut PgConnection, ticket: &Locked, reply
         actor: Actor::Assistant,
         changes: changes.0,
         message_id: None,
-        reply_id: Some(reply_id),
+        reply_id,
         internal: false,
     };
     feed::append_in_tx(tx, &event).await
@@ -406,40 +420,4 @@ fn actor(kind: AuthorKind, id: Option<Uuid>) -> Result<Actor> {
         (AuthorKind::System, None) => Ok(Actor::System),
         _ => Err(Error::Internal("a message without its author", None)),
     }
-}
-
-/// What has been said in a ticket, as a prompt needs it.
-pub(crate) struct Conversation {
-    pub(crate) title: String,
-    pub(crate) description: String,
-    pub(crate) category: super::ticket::Category,
-    /// The newest public messages, oldest first.
-    pub(crate) turns: Vec<(AuthorKind, String)>,
-}
-
-/// A ticket's public conversation: its newest `limit` messages.
-pub(crate) async fn conversation_in_tx(tx: &mut PgConnection, ticket: &Locked, limit: i64) -> Result<Conversation> {
-    let head = sqlx::query!(
-        "SELECT title, description, category FROM tickets WHERE id = $1",
-        ticket.id
-    )
-    .fetch_one(&mut *tx)
-    .await?;
-    let newest_first = sqlx::query!(
-        "SELECT author_kind, body FROM messages WHERE ticket_id = $1 AND visibility = 'PUBLIC' ORDER BY seq DESC LIMIT $2",
-        ticket.id,
-        limit,
-    )
-    .fetch_all(tx)
-    .await?;
-    let turns = newest_first
-        .into_iter()
-        .rev()
-        .map(|row| Ok((word(&row.author_kind)?, row.body)));
-    Ok(Conversation {
-        title: head.title,
-        description: head.description,
-        category: word(&head.category)?,
-        turns: turns.collect::<Result<_>>()?,
-    })
 }

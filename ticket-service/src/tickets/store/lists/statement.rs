@@ -21,7 +21,7 @@ const RANKED: i64 = 500;
 const CLOCKS_APART: Duration = Duration::hours(1);
 
 const COLUMNS: &str = "t.id, t.number, t.title, t.description, t.status, t.priority, t.category, t.tags, t.requester_id, \
-     t.assignee_id, t.handler, t.version, t.create_time, t.update_time, t.first_response_time, t.resolve_time";
+     t.assignee_id, t.handler, t.language, t.version, t.create_time, t.update_time, t.first_response_time, t.resolve_time";
 
 /// As [`rank`] has it.
 const RANK: &str = "CASE t.priority WHEN 'URGENT' THEN 4 WHEN 'HIGH' THEN 3 WHEN 'NORMAL' THEN 2 ELSE 1 END::bigint";
