@@ -96,6 +96,12 @@ async fn bad_bodies_are_refused_and_nothing_is_kept() {
         }
     }
     assert_eq!(kept(&client).await, before);
+    // A script that fails lets the request pass.
+    assert!(
+        !system.log("gateway").contains("script log"),
+        "{}",
+        system.log("gateway")
+    );
     // What is odd, and right.
     for body in [
         format!("{{{good}}}"),
