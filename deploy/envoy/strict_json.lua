@@ -252,7 +252,7 @@ local function find_binding(method, path)
   return nil, table.concat(methods, ", ")
 end
 
-local CODES = {["404"] = 5}
+local CODES = {["404"] = 5, ["500"] = 13}
 
 -- An error as all of Deskhand's are. What is said is ours, and plain ASCII.
 local function refuse(handle, status, reason, message, field, headers)
@@ -270,8 +270,11 @@ local function refuse(handle, status, reason, message, field, headers)
 end
 
 local function tell(handle, wrong)
-  if type(wrong) ~= "table" then error(wrong, 0) end
-  if wrong.field then
+  if type(wrong) ~= "table" then
+    -- A fault of this script. Raised, it would let the request pass.
+    handle:logErr(tostring(wrong))
+    refuse(handle, "500", "INTERNAL", "Something went wrong here; it has been logged.")
+  elseif wrong.field then
     refuse(handle, "400", "INVALID_FIELDS", wrong.what, wrong.field)
   else
     refuse(handle, "400", "MALFORMED_REQUEST", wrong.message)
@@ -280,8 +283,10 @@ end
 
 function envoy_on_request(handle)
   local headers = handle:headers()
-  local kind = (headers:get("content-type") or ""):lower()
-  if kind:find("^application/grpc") then return end
+  local kind = headers:get("content-type") or ""
+  -- Exactly what the transcoder leaves alone; gRPC-Web is gRPC by now.
+  if kind == "application/grpc" or kind:find("^application/grpc%+") then return end
+  kind = kind:lower()
   -- They are not to be touched any more once the body was waited for.
   local encoding = headers:get("content-encoding") or "identity"
   local path = headers:get(":path"):match("^[^?]*")

@@ -201,6 +201,41 @@ async fn bad_requests_around_a_body_are_refused() {
 }
 
 #[tokio::test]
+async fn what_is_nearly_grpc_is_no_way_around_the_check() {
+    let system = System::shared();
+    let client = Client::customer(&system).await;
+    for kind in [
+        "Application/gRPC",
+        "APPLICATION/GRPC",
+        "application/grpcx",
+        "application/grpc-web+nonsense",
+        "application/grpc;a=b",
+        "application/grpc, application/json",
+        "application/json, application/grpc",
+        "application/jsonx",
+    ] {
+        let request = client.request(Method::POST, "/v1/tickets").header("content-type", kind);
+        // The transcoder would take it.
+        let answer = Answer::of(request.body("{title:\"T\",description:\"D\"}")).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.reason()),
+            (415, "MEDIA_TYPE_UNSUPPORTED"),
+            "{kind}"
+        );
+    }
+    for kind in ["application/grpc", "application/grpc+json"] {
+        let request = client.request(Method::POST, "/v1/tickets").header("content-type", kind);
+        let answer = request.body("{title:\"T\",description:\"D\"}").send().await.unwrap();
+        assert_eq!(
+            answer.headers()["grpc-status"],
+            "12",
+            "{kind}: there is no such method in gRPC"
+        );
+    }
+    assert_eq!(kept(&client).await, 0);
+}
+
+#[tokio::test]
 async fn bad_queries_are_refused_by_field() {
     let system = System::shared();
     let client = Client::customer(&system).await;
