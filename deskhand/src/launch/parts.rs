@@ -89,8 +89,6 @@ impl<'a> Parts<'a> {
             (TICKET_SERVICE, Sign::Serves(self.ticket_service())),
         ];
         signs.extend(self.groq_sim().map(|address| (GROQ_SIM, Sign::Accepts(address))));
-        // Last: Envoy listens when it has found ticket-service well.
-        signs.extend(self.gateway().map(|address| (GATEWAY, Sign::Accepts(address))));
         signs
     }
 
@@ -140,25 +138,24 @@ impl<'a> Parts<'a> {
             &["serve"],
             self.ticket_service_environment(database),
         ));
-        if let Some(gateway) = &mut self.gateway {
-            gateway.release();
-            let listen = gateway.address().to_string();
-            plans.push(self.gateway_plan(listen));
-        }
         plans
     }
 
-    /// The program becomes Envoy, which ENVOY_BIN names.
-    fn gateway_plan(&self, listen: String) -> Plan {
+    /// The gateway, if it is asked for, and how it shows that it is ready; its address is let go of. The program becomes
+    /// Envoy, which ENVOY_BIN names.
+    pub(crate) fn gateway_plan(&mut self) -> Option<(Plan, Sign)> {
+        let gateway = self.gateway.as_mut()?;
+        gateway.release();
+        let (listen, sign) = (gateway.address(), Sign::Passes(gateway.dial()));
         let environment = vec![
-            ("GATEWAY_ADDR", Some(listen)),
+            ("GATEWAY_ADDR", Some(listen.to_string())),
             ("TICKET_SERVICE_UPSTREAM", Some(self.ticket_service().to_string())),
             ("TICKET_OPS_UPSTREAM", Some(self.ticket_ops().to_string())),
             ("GATEWAY_DIR", Some(self.home.join("gateway").display().to_string())),
             ("GROQ_API_KEY", None),
             ("DATABASE_URL", None),
         ];
-        plan(GATEWAY, &["run"], environment)
+        Some((plan(GATEWAY, &["run"], environment), sign))
     }
 
     /// Where mail is written; `None` where its folder, or another mailer, was set.

@@ -95,6 +95,11 @@ impl<'a> System<'a> {
         for (name, sign) in self.parts.signs() {
             self.crew.wait_until_ready(name, sign).await?;
         }
+        // Last: it looks for ticket-service and its keys when it starts, and after that only every so often.
+        if let Some((plan, sign)) = self.parts.gateway_plan() {
+            self.crew.start(plan)?;
+            self.crew.wait_until_ready(GATEWAY, sign).await?;
+        }
         self.say_ready(admin.as_ref())
     }
 
