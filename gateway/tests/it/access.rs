@@ -99,6 +99,30 @@ async fn without_a_token_only_the_anonymous_methods_are_reached() {
 }
 
 #[tokio::test]
+async fn without_a_token_nothing_else_goes_upstream() {
+    let upstream = Upstream::on("127.0.0.1:0");
+    let unlimited = [("GATEWAY_REQUESTS_PER_SECOND", "0")];
+    let gateway = Gateway::before(&upstream.address, &unlimited).await;
+    for binding in gateway::bindings::all(&gateway::bindings::pool().unwrap()).unwrap() {
+        if binding.is_anonymous() {
+            continue;
+        }
+        let method: Method = binding.method.parse().unwrap();
+        let answer = Answer::of(client().request(method, gateway.url(&path_of(&binding)))).await;
+        answer.assert_refused(401, "TOKEN_MISSING");
+        for kind in ["application/grpc", "application/grpc-web+proto", "application/json"] {
+            let grpc = client()
+                .post(gateway.url(&binding.grpc_path()))
+                .header("content-type", kind);
+            grpc.body(EMPTY_FRAME).send().await.unwrap();
+        }
+    }
+    assert_eq!(upstream.calls().len(), 0, "{:?}", upstream.calls());
+    gateway.get("/.well-known/jwks.json").await;
+    assert_eq!(upstream.calls().len(), 1, "it would have been noticed");
+}
+
+#[tokio::test]
 async fn claims_of_an_identity_change_nothing() {
     let system = System::shared();
     let (mine, theirs, admin) = (

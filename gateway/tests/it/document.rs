@@ -63,9 +63,11 @@ const APART: &[&str] = &["LogOut", "RevokeSession", "ChangePassword", "WatchTick
 /// Requests that fit the document and requests that do not: no answer is a fault of ours, and each has a status, a type and a
 /// form that the document says.
 async fn schemathesis(system: &System, caller: &Client, operations: &[String]) {
+    // What it remembers of its findings.
+    let folder = tempfile::tempdir().unwrap();
     let mut command = python("schemathesis.cli");
     command
-        .current_dir(tempfile::tempdir().unwrap().keep())
+        .current_dir(folder.path())
         .arg("run")
         .arg(document())
         .args(["--url", &system.url("")])
