@@ -20,6 +20,12 @@ impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let refusal = match error {
             Error::Invalid(violations) => Refusal::invalid_fields(violations),
+            Error::Upstream(failure) if failure.kind == Kind::OverAllowance => {
+                Refusal::invalid_fields(vec![Violation::new(
+                    "tokens_at_most",
+                    "It is less than one call to the model needs.",
+                )])
+            }
             Error::Upstream(failure) => {
                 log(&failure);
                 refusal(&failure)
@@ -29,7 +35,7 @@ impl From<Error> for Status {
     }
 }
 
-/// The failure's one line. The provider's own words may quote the prompt, so they are for debugging only.
+/// The failure's one line. The provider's own words may quote the prompt, so they are never logged, only the network's are.
 fn log(failure: &Failure) {
     let Failure {
         kind,
@@ -39,12 +45,17 @@ fn log(failure: &Failure) {
     tracing::warn!(
         ?kind,
         ?retry_after,
+        requests_a_minute = detail.requests_a_minute,
         status = detail.status,
         code = detail.code,
         "call to the provider failed"
     );
-    if let Some(text) = &detail.text {
-        tracing::debug!(text, "the provider's words");
+    let is_the_network = matches!(
+        kind,
+        Kind::Unreachable | Kind::Broken | Kind::TimedOut(Phase::Connecting)
+    );
+    if let (true, Some(text)) = (is_the_network, &detail.text) {
+        tracing::debug!(text, "the network's words");
     }
 }
 
@@ -81,7 +92,7 @@ fn refusal(failure: &Failure) -> Refusal {
             "UPSTREAM_RATE_LIMITED",
             "The rate limit of the model's provider is used up for now.",
         ),
-        Kind::TooLarge => (
+        Kind::TooLarge | Kind::OverAllowance => (
             Code::InvalidArgument,
             "CONVERSATION_TOO_LONG",
             "The conversation is longer than the model's provider takes at once.",
@@ -91,7 +102,12 @@ fn refusal(failure: &Failure) -> Refusal {
             "MODEL_UNAVAILABLE",
             "The model's provider does not offer the model that is set.",
         ),
-        Kind::SpendCapReached | Kind::Rejected => (
+        Kind::SpendCapReached => (
+            Code::FailedPrecondition,
+            "UPSTREAM_REJECTED",
+            "The spend limit at the model's provider is reached; it takes no call until that is raised.",
+        ),
+        Kind::Rejected => (
             Code::FailedPrecondition,
             "UPSTREAM_REJECTED",
             "The model's provider refused the request.",
@@ -104,7 +120,7 @@ fn refusal(failure: &Failure) -> Refusal {
         Kind::ContentFiltered => (
             Code::FailedPrecondition,
             "CONTENT_FILTERED",
-            "The provider's content filter stopped the answer.",
+            "A content filter stopped the answer.",
         ),
         Kind::Truncated => (
             Code::Aborted,

@@ -3,14 +3,18 @@
 //!
 //! A reply's way through it: [`rpc`] parses the request into a [`conversation`], [`tasks::reply`] has [`prompt`] write
 //! what the model is told and [`groq`] ask it, and hands on what comes, as it comes. [`error`] says how a caller sees
-//! what went wrong, [`calls`] and [`usage`] what it took and cost. The conversation that is answered was written by others, and so is the answer: neither is trusted
-//! with more than being text.
+//! what went wrong, [`calls`] and [`usage`] what it took and cost. The conversation that is answered was written by others,
+//! and so is the answer: neither is trusted with more than being text. What is personal in the one does not leave
+//! ([`redaction`]), and nothing in the other does anything but be read ([`guard`]).
 
 pub mod calls;
 pub mod conversation;
 pub mod error;
 pub mod groq;
+pub mod guard;
+pub mod language;
 pub mod prompt;
+pub mod redaction;
 pub mod rpc;
 mod server;
 pub mod settings;
@@ -34,6 +38,6 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     settings.check()?;
     let assistant = Assistant::new(&settings)?;
-    let prompts = assistant.prompts();
-    server::run(Rpc::new(assistant), prompts, listener, shutdown).await
+    let (prompts, engine) = (assistant.prompts(), assistant.engine());
+    server::run(Rpc::new(assistant), prompts, engine, listener, shutdown).await
 }

@@ -13,11 +13,13 @@ use tonic::{Request, Response, Status};
 use crate::calls;
 use crate::conversation::{Category, Conversation, Reader, Rewriting};
 use crate::error::Error;
+use crate::groq::engine::Allowance;
 use crate::groq::wire::Model;
 use crate::prompt::Prompt;
 use crate::prompt::catalog::{Task, Template};
 use crate::tasks::Assistant;
 use crate::tasks::reply::Event;
+use crate::tasks::terms::Terms;
 use crate::tasks::triage::{Priority, Sentiment};
 use crate::tasks::whole::Done;
 
@@ -42,7 +44,7 @@ impl AssistantService for Rpc {
         &self,
         request: Request<proto::StreamReplyRequest>,
     ) -> Result<Response<Self::StreamReplyStream>, Status> {
-        let deadline = deadline(&request);
+        let terms = terms(&request, request.get_ref().tokens_at_most)?;
         let request = request.into_inner();
         let task = match proto::Task::try_from(request.task) {
             Ok(proto::Task::Unspecified | proto::Task::Reply) => Task::Reply,
@@ -51,8 +53,8 @@ impl AssistantService for Rpc {
         };
         let reply = self
             .assistant
-            .reply(task, &conversation(task, request.conversation)?, deadline)
-            .await;
+            .reply(task, &conversation(task, request.conversation)?, terms)
+            .await?;
         let prompt = reply.prompt;
         let events = reply.events;
         Ok(Response::new(Box::pin(events.map(move |event| {
@@ -64,11 +66,11 @@ impl AssistantService for Rpc {
         &self,
         request: Request<proto::SummarizeRequest>,
     ) -> Result<Response<proto::SummarizeResponse>, Status> {
-        let deadline = deadline(&request);
+        let terms = terms(&request, request.get_ref().tokens_at_most)?;
         let conversation = conversation(Task::Summary, request.into_inner().conversation)?;
         let Done { result, prompt, calls } = self
             .assistant
-            .summarize(&conversation, deadline)
+            .summarize(&conversation, &terms)
             .await
             .map_err(calls::status)?;
         Ok(Response::new(proto::SummarizeResponse {
@@ -78,18 +80,18 @@ impl AssistantService for Rpc {
     }
 
     async fn triage(&self, request: Request<proto::TriageRequest>) -> Result<Response<proto::TriageResponse>, Status> {
-        let deadline = deadline(&request);
+        let terms = terms(&request, request.get_ref().tokens_at_most)?;
         let conversation = conversation(Task::Triage, request.into_inner().conversation)?;
         let Done { result, prompt, calls } = self
             .assistant
-            .triage(&conversation, deadline)
+            .triage(&conversation, &terms)
             .await
             .map_err(calls::status)?;
         Ok(Response::new(proto::TriageResponse {
             category: category(result.category).into(),
             priority: priority(result.priority).into(),
             sentiment: sentiment(result.sentiment).into(),
-            language: result.language,
+            language: result.language.tag().to_owned(),
             confidence: result.confidence,
             needs_human: result.needs_human,
             why: result.why,
@@ -101,12 +103,12 @@ impl AssistantService for Rpc {
         &self,
         request: Request<proto::RewriteRequest>,
     ) -> Result<Response<proto::RewriteResponse>, Status> {
-        let deadline = deadline(&request);
+        let terms = terms(&request, request.get_ref().tokens_at_most)?;
         let request = request.into_inner();
         let rewriting = Rewriting::parse("text", request.text, request.tone).map_err(Error::Invalid)?;
         let Done { result, prompt, calls } = self
             .assistant
-            .rewrite(&rewriting, deadline)
+            .rewrite(&rewriting, &terms)
             .await
             .map_err(calls::status)?;
         Ok(Response::new(proto::RewriteResponse {
@@ -145,9 +147,15 @@ impl AssistantService for Rpc {
             let rewriting = Rewriting::parse("rewrite_text", request.rewrite_text, request.tone);
             self.assistant.rewrite_prompt(&rewriting.map_err(Error::Invalid)?)?
         } else {
-            self.assistant.prompt(task, &conversation(task, request.conversation)?)
+            self.assistant
+                .prompt(task, &conversation(task, request.conversation)?)
+                .await
         };
         let estimated_tokens = self.assistant.estimate(&prompt).into();
+        let placeholders = prompt.placeholders.iter().map(|one| proto::Placeholder {
+            placeholder: one.name.clone(),
+            original: one.original.clone(),
+        });
         let messages = prompt.messages.into_iter().map(|message| proto::PromptMessage {
             role: message.role.name().to_owned(),
             content: message.content,
@@ -158,7 +166,7 @@ impl AssistantService for Rpc {
             model: self.assistant.model().to_owned(),
             messages: messages.collect(),
             estimated_tokens,
-            placeholders: Vec::new(),
+            placeholders: placeholders.collect(),
         }))
     }
 
@@ -175,8 +183,13 @@ impl AssistantService for Rpc {
     }
 }
 
-fn deadline<T>(request: &Request<T>) -> Option<Deadline> {
-    request.extensions().get().copied()
+/// What the caller allows.
+fn terms<T>(request: &Request<T>, tokens_at_most: i64) -> Result<Terms, Status> {
+    let tokens = u64::try_from(tokens_at_most).map_err(|_| invalid("tokens_at_most", "It must not be negative."))?;
+    Ok(Terms {
+        deadline: request.extensions().get::<Deadline>().copied(),
+        allowance: Allowance::of((tokens > 0).then_some(tokens)),
+    })
 }
 
 fn invalid(field: &'static str, description: &'static str) -> Status {

@@ -14,6 +14,7 @@ use tonic::service::Routes;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use crate::groq::engine::Engine;
 use crate::prompt::store::Store;
 use crate::rpc::Rpc;
 
@@ -34,6 +35,7 @@ const MAX_REQUEST: usize = 16 * 1024 * 1024;
 pub(crate) async fn run(
     rpc: Rpc,
     prompts: Arc<Store>,
+    engine: Engine,
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
@@ -50,11 +52,13 @@ pub(crate) async fn run(
 
     health.set_service_status(NAME, ServingStatus::Serving).await;
     tell_of_prompts(&health, &prompts).await;
-    let watch = prompts.can_change().then(|| watch(prompts, health.clone()));
+    let mut watches = vec![watch_key(&engine, health.clone())];
+    watches.push(tokio::spawn(async move { engine.watch().await }));
+    watches.extend(prompts.can_change().then(|| watch(prompts, health.clone())));
     tracing::info!(address = %listener.local_addr()?, "serving");
     service_kit::server::serve(server, routes, listener, async move {
         shutdown.await;
-        if let Some(watch) = watch {
+        for watch in watches {
             watch.abort();
             // However it ends, it no longer sets anything.
             let _ = watch.await;
@@ -64,6 +68,22 @@ pub(crate) async fn run(
         health.set_service_status(NAME, ServingStatus::NotServing).await;
     })
     .await
+}
+
+/// Tells whether we are ready: not while the provider refuses our key, for then every call fails. Ends with its task.
+fn watch_key(engine: &Engine, health: HealthReporter) -> JoinHandle<()> {
+    let mut accepted = engine.accepted();
+    tokio::spawn(async move {
+        while accepted.changed().await.is_ok() {
+            let status = if *accepted.borrow_and_update() {
+                ServingStatus::Serving
+            } else {
+                ServingStatus::NotServing
+            };
+            health.set_service_status("", status).await;
+            health.set_service_status(NAME, status).await;
+        }
+    })
 }
 
 /// Looks at the prompts until it is aborted.

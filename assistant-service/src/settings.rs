@@ -1,5 +1,7 @@
 //! Settings: flags, each with a variable of the same meaning. `--help` documents them all.
 
+mod kept;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +12,8 @@ use reqwest::Url;
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 use service_kit::telemetry;
+
+pub use kept::Kept;
 
 use crate::prompt::LEAST_BUDGET;
 use crate::usage::Prices;
@@ -60,6 +64,9 @@ pub struct Settings {
     /// What it tells the model.
     #[command(flatten)]
     pub prompts: Prompts,
+    /// What it keeps from the model, and from those who read what it wrote.
+    #[command(flatten)]
+    pub kept: Kept,
 }
 
 /// What the model is told.
@@ -141,6 +148,10 @@ pub struct Calls {
     /// How long it is left alone before one call tries it again.
     #[arg(long, env = "GROQ_BREAKER_COOL_DOWN", default_value = "10s", value_parser = parse_limit)]
     pub breaker_cool_down: Duration,
+    /// While the provider refuses our key, how long it is left between looks at its list of models, which show when it takes
+    /// the key again; six times as long while it has lost a model.
+    #[arg(long = "groq-look-interval", env = "GROQ_LOOK_INTERVAL", default_value = "10s", value_parser = parse_limit)]
+    pub look_interval: Duration,
     /// How much of the provider's limits is ours, more than 0 and at most 1: of four replicas, each gets 0.25.
     #[arg(long, env = "QUOTA_SHARE", default_value_t = 1.0, value_parser = parse_share)]
     pub quota_share: f64,
@@ -317,6 +328,8 @@ mod tests {
             ("--quota-share", "NaN"),
             ("--groq-retries", "6"),
             ("--listen", "localhost"),
+            ("--redact", "emails"),
+            ("--links-allowed", "https://example.com"),
         ] {
             let error = parse(&[flag, wrong]).unwrap_err().to_string();
             assert!(error.contains(flag), "{error}");

@@ -19,10 +19,10 @@ use crate::desk::{beside_this_program, resident_kib};
 use crate::relay;
 use crate::table::{Table, milliseconds, quantile};
 
-const CALLERS: usize = 16;
-const ROUNDS: u32 = 3;
+pub(crate) const CALLERS: usize = 16;
+pub(crate) const ROUNDS: u32 = 3;
 /// 64 pieces of text, as fast as they can be sent.
-const SCENARIO: &str = "[sim:ok tokens=64 reasoning=0 ttft_ms=0 token_ms=0]";
+pub(crate) const SCENARIO: &str = "[sim:ok tokens=64 reasoning=0 ttft_ms=0 token_ms=0]";
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
 /// A child, killed when dropped.
@@ -35,7 +35,7 @@ impl Drop for Process {
     }
 }
 
-fn start(program: &str, arguments: &[&str], variables: &[(&str, String)]) -> anyhow::Result<Process> {
+pub(crate) fn start(program: &str, arguments: &[&str], variables: &[(&str, String)]) -> anyhow::Result<Process> {
     let mut command = Command::new(beside_this_program(program)?);
     command.args(arguments).env_clear().env("RUST_LOG", "warn");
     command.envs(variables.iter().map(|(name, value)| (name, value)));
@@ -47,7 +47,7 @@ pub(crate) fn free() -> anyhow::Result<SocketAddr> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
-async fn connect(address: SocketAddr) -> anyhow::Result<Channel> {
+pub(crate) async fn connect(address: SocketAddr) -> anyhow::Result<Channel> {
     let began = Instant::now();
     loop {
         match Channel::from_shared(format!("http://{address}"))?.connect().await {
@@ -61,9 +61,9 @@ async fn connect(address: SocketAddr) -> anyhow::Result<Channel> {
 /// An assistant-service and the simulator that it asks, as processes.
 pub(crate) struct Provider {
     _sim: Process,
-    upstream: String,
+    pub(crate) upstream: String,
     assistant: Process,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Provider {
@@ -186,7 +186,7 @@ pub(crate) fn question(scenario: &str) -> StreamReplyRequest {
     }
 }
 
-async fn first_delta(
+pub(crate) async fn first_delta(
     client: &mut AssistantServiceClient<Channel>,
     counts: impl Fn(&str) -> bool,
 ) -> anyhow::Result<Duration> {
@@ -222,7 +222,7 @@ fn has_text(bytes: &[u8]) -> bool {
 }
 
 /// Whole streams a second, of callers that ask without pause.
-async fn streams_a_second(channel: &Channel, time: Duration) -> anyhow::Result<f64> {
+pub(crate) async fn streams_a_second(channel: &Channel, time: Duration) -> anyhow::Result<f64> {
     let stop = Arc::new(AtomicBool::new(false));
     let count = Arc::new(AtomicU64::new(0));
     let mut callers = JoinSet::new();
@@ -257,7 +257,7 @@ async fn streams_a_second(channel: &Channel, time: Duration) -> anyhow::Result<f
 }
 
 /// What assistant-service sends to the provider for the question, so that everybody sends the same.
-async fn body_sent(http: &reqwest::Client, upstream: &str, ours: &Channel) -> anyhow::Result<String> {
+pub(crate) async fn body_sent(http: &reqwest::Client, upstream: &str, ours: &Channel) -> anyhow::Result<String> {
     first_delta(&mut AssistantServiceClient::new(ours.clone()), |_| true).await?;
     let answer = http.get(format!("{upstream}/_sim/requests")).send().await?;
     let told: Value = serde_json::from_slice(&answer.error_for_status()?.bytes().await?)?;

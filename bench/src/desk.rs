@@ -1,6 +1,7 @@
 //! A ticket-service of a release build, on a throw-away PostgreSQL.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -8,11 +9,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use deskhand_proto::accounts::v1::auth_service_client::AuthServiceClient;
 use deskhand_proto::accounts::v1::{LogInRequest, LogInResponse, SignUpRequest};
-use local_postgres::Cluster;
 use local_postgres::process::{OnParentDeath, spawn_tied};
+use local_postgres::{Cluster, Durability, Options};
 use tempfile::TempDir;
 use tonic::Status;
 use tonic::transport::Channel;
+
+use crate::table::quantile;
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
 /// Accounts of the desk, `user0@example.com` and so on, all with that password.
@@ -26,8 +29,9 @@ pub(crate) struct Desk {
     service: Service,
     cluster: Cluster,
     state: TempDir,
-    /// Further ones of the service.
     variables: Vec<(&'static str, String)>,
+    /// Where a durable cluster stands; gone after it.
+    folder: Option<TempDir>,
 }
 
 /// One process of it.
@@ -39,16 +43,33 @@ pub(crate) struct Service {
 impl Desk {
     /// Starts it, with accounts.
     pub(crate) async fn open() -> anyhow::Result<Self> {
-        Self::with(Vec::new()).await
+        Self::on(local_postgres::throwaway()?, Vec::new()).await
     }
 
-    /// Starts it with further variables.
+    /// The same with further variables.
     pub(crate) async fn with(variables: Vec<(&'static str, String)>) -> anyhow::Result<Self> {
-        let cluster = local_postgres::throwaway()?;
+        Self::on(local_postgres::throwaway()?, variables).await
+    }
+
+    /// The same on a database that keeps what it commits, with further variables.
+    pub(crate) async fn durable(variables: Vec<(&'static str, String)>) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        // PostgreSQL runs as another user.
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
+        let cluster = Cluster::start(&Options {
+            dir: folder.path().join("postgres"),
+            durability: Durability::Durable,
+        })?;
+        let mut desk = Self::on(cluster, variables).await?;
+        desk.folder = Some(folder);
+        Ok(desk)
+    }
+
+    async fn on(cluster: Cluster, variables: Vec<(&'static str, String)>) -> anyhow::Result<Self> {
         cluster.create_database(DATABASE)?;
         let state = tempfile::tempdir()?;
         ensure!(
-            command("migrate", &cluster, &state, &variables)?.status()?.success(),
+            command("migrate", &cluster, &state)?.status()?.success(),
             "the database could not be migrated"
         );
         let service = Service::start(&cluster, &state, &variables).await?;
@@ -57,6 +78,7 @@ impl Desk {
             cluster,
             state,
             variables,
+            folder: None,
         };
         desk.fill().await?;
         Ok(desk)
@@ -101,6 +123,43 @@ impl Desk {
         self.service.channel().await
     }
 
+    /// The middle of what a commit of one row takes, alone on the database, by pgbench.
+    pub(crate) fn commit(&self, time: Duration) -> anyhow::Result<Duration> {
+        self.execute("CREATE TABLE IF NOT EXISTS commits (n bigint)")?;
+        let folder = tempfile::tempdir()?;
+        let script = folder.path().join("commit.sql");
+        std::fs::write(&script, "INSERT INTO commits VALUES (1);\n")?;
+        let mut pgbench = Command::new(self.cluster.binaries().program("pgbench"));
+        pgbench
+            .current_dir(folder.path())
+            .args(["-n", "-M", "prepared", "-c", "1", "--log", "-T"]);
+        pgbench
+            .arg(time.as_secs().max(1).to_string())
+            .arg("-f")
+            .arg(&script)
+            .arg(self.cluster.url(DATABASE));
+        let output = pgbench.output()?;
+        ensure!(
+            output.status.success(),
+            "pgbench: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let mut times = Vec::new();
+        for entry in std::fs::read_dir(folder.path())? {
+            let path = entry?.path();
+            if path
+                .file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with("pgbench_log"))
+            {
+                let log = std::fs::read_to_string(path)?;
+                // The third column is the time of one transaction.
+                let taken = log.lines().filter_map(|line| line.split(' ').nth(2)?.parse().ok());
+                times.extend(taken.map(Duration::from_micros));
+            }
+        }
+        Ok(quantile(&mut times, 500))
+    }
+
     /// How many threads of that name the service has.
     pub(crate) fn threads(&self, name: &str) -> anyhow::Result<usize> {
         let mut count = 0;
@@ -120,8 +179,9 @@ impl Service {
     async fn start(cluster: &Cluster, state: &TempDir, variables: &[(&str, String)]) -> anyhow::Result<Self> {
         let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let at_address = |word| -> anyhow::Result<Command> {
-            let mut command = command(word, cluster, state, variables)?;
+            let mut command = command(word, cluster, state)?;
             command.env("TICKET_SERVICE_ADDR", address.to_string());
+            command.envs(variables.iter().map(|(name, value)| (name, value)));
             Ok(command)
         };
         let process = spawn_tied(at_address("serve")?, OnParentDeath::Kill)?;
@@ -149,7 +209,7 @@ impl Drop for Service {
     }
 }
 
-fn command(word: &str, cluster: &Cluster, state: &TempDir, variables: &[(&str, String)]) -> anyhow::Result<Command> {
+fn command(word: &str, cluster: &Cluster, state: &TempDir) -> anyhow::Result<Command> {
     let mut command = Command::new(beside_this_program("ticket-service")?);
     command
         .arg(word)
@@ -159,8 +219,7 @@ fn command(word: &str, cluster: &Cluster, state: &TempDir, variables: &[(&str, S
         .env("DESKHAND_SECRET_FILE", state.path().join("secret"))
         .env("SIGNING_KEYS_DIR", state.path().join("keys"))
         .env("LOGIN_FAILURES_PER_ADDRESS", "0")
-        .env("RUST_LOG", "warn")
-        .envs(variables.iter().map(|(name, value)| (name, value)));
+        .env("RUST_LOG", "warn");
     Ok(command)
 }
 

@@ -7,7 +7,9 @@ mod desk;
 mod feed;
 mod gateway;
 mod login_times;
+mod redaction;
 mod relay;
+mod replies;
 mod stalled_reader;
 mod table;
 
@@ -35,8 +37,12 @@ enum Scenario {
     Assistant,
     /// JSON through the gateway against gRPC without it: GetTicket, and replies as server-sent events.
     Gateway,
+    /// Replies through both services, kept: time to the first token beside assistant-service alone, and replies a second.
+    Replies,
     /// One reader that stalls among 1,000 streams of assistant-service: memory, and the others' times.
     StalledReader,
+    /// What redaction, and what the guard of answers, take for a KiB of text.
+    Redaction,
 }
 
 #[tokio::main]
@@ -52,7 +58,9 @@ async fn main() -> anyhow::Result<()> {
         Scenario::Feed => feed::run(time).await?,
         Scenario::Assistant => assistant::run(time).await?,
         Scenario::Gateway => gateway::run(time).await?,
+        Scenario::Replies => replies::run(time).await?,
         Scenario::StalledReader => stalled_reader::run(time).await?,
+        Scenario::Redaction => tokio::task::spawn_blocking(move || redaction::run(time)).await??,
     };
     println!("{table}");
     Ok(())

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 
+use deskhand_proto::assistant::v1::assistant_service_client::AssistantServiceClient;
 use deskhand_proto::assistant::v1::assistant_service_server::{AssistantService, AssistantServiceServer};
 use deskhand_proto::assistant::v1::stream_reply_response::{Delta, Event};
 use deskhand_proto::assistant::v1::{
@@ -10,28 +11,40 @@ use deskhand_proto::assistant::v1::{
     SummarizeResponse, TriageRequest, TriageResponse,
 };
 use futures_util::{Stream, StreamExt as _};
-use tonic::transport::Server;
+use tonic::transport::{Channel, Server};
 use tonic::{Request, Response, Status};
 
 /// Where it listens. A process that has this variable is the relay.
 pub(crate) const LISTEN: &str = "BENCH_RELAY_LISTEN";
 /// Whom it asks.
 pub(crate) const UPSTREAM: &str = "BENCH_RELAY_UPSTREAM";
+/// Another relay, which is asked instead of the provider.
+pub(crate) const RELAY: &str = "BENCH_RELAY_RELAY";
 /// What it sends, whatever it is asked.
 pub(crate) const BODY: &str = "BENCH_RELAY_BODY";
 
-struct Relay {
-    http: reqwest::Client,
-    upstream: String,
-    body: String,
+enum Relay {
+    /// Asks the provider.
+    Provider {
+        http: reqwest::Client,
+        upstream: String,
+        body: String,
+    },
+    /// Asks another relay.
+    Relay(AssistantServiceClient<Channel>),
 }
 
 /// Serves until it is killed.
 pub(crate) async fn serve(listen: &str) -> anyhow::Result<()> {
-    let relay = Relay {
-        http: reqwest::Client::new(),
-        upstream: std::env::var(UPSTREAM)?,
-        body: std::env::var(BODY)?,
+    let relay = match std::env::var(RELAY) {
+        Ok(other) => Relay::Relay(AssistantServiceClient::new(
+            Channel::from_shared(other)?.tcp_nodelay(true).connect_lazy(),
+        )),
+        Err(_) => Relay::Provider {
+            http: reqwest::Client::new(),
+            upstream: std::env::var(UPSTREAM)?,
+            body: std::env::var(BODY)?,
+        },
     };
     let server = Server::builder()
         .tcp_nodelay(true)
@@ -56,11 +69,16 @@ impl AssistantService for Relay {
         &self,
         request: Request<StreamReplyRequest>,
     ) -> Result<Response<Self::StreamReplyStream>, Status> {
-        drop(request);
         let failed = |error: &dyn std::fmt::Display| Status::unavailable(error.to_string());
-        let response = ask(&self.http, &self.upstream, &self.body)
-            .await
-            .map_err(|error| failed(&error))?;
+        let response = match self {
+            Self::Provider { http, upstream, body } => {
+                ask(http, upstream, body).await.map_err(|error| failed(&error))?
+            }
+            Self::Relay(other) => {
+                let stream = other.clone().stream_reply(request.into_inner()).await?.into_inner();
+                return Ok(Response::new(Box::pin(stream)));
+            }
+        };
         let pieces = response.bytes_stream().map(move |bytes| {
             let text = String::from_utf8_lossy(&bytes.map_err(|error| failed(&error))?).into_owned();
             let event = Some(Event::Delta(Delta { text }));

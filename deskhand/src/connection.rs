@@ -20,6 +20,8 @@ use crate::server::Server;
 use crate::session::{Identity, Keeper};
 
 const STREAM_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+/// The assistant has 60 s for an attempt, of which there are up to three.
+const TASK_TIMEOUT: Duration = Duration::from_secs(3 * 60);
 /// A call that is made once.
 const CALL: Limits = Limits {
     time: CALL_TIMEOUT,
@@ -31,8 +33,9 @@ const CHANGE: Limits = Limits {
     repeat_within: Duration::MAX,
     ..CALL
 };
-const STREAM: Limits = Limits {
-    time: STREAM_TIMEOUT,
+/// One that has the assistant work before it answers.
+const TASK: Limits = Limits {
+    time: TASK_TIMEOUT,
     ..CHANGE
 };
 const WATCH: Limits = Limits { told: false, ..CHANGE };
@@ -95,7 +98,7 @@ impl Connection {
     }
 
     pub(crate) fn replies(&self) -> ReplyServiceClient<Channel> {
-        ReplyServiceClient::new(self.line.channel.clone())
+        ReplyServiceClient::new(self.line.channel.clone()).max_decoding_message_size(LARGEST_ANSWER)
     }
 
     pub(crate) fn feed(&self) -> FeedServiceClient<Channel> {
@@ -125,20 +128,45 @@ impl Connection {
         Ok(answer)
     }
 
-    /// As `change`, for an answer that comes in pieces. It is repeated only while no piece has come.
-    pub(crate) async fn stream<Q: Clone, A>(
+    /// As `change`, where the assistant is asked for something, and takes its time.
+    pub(crate) async fn task<Q: Clone, A>(
         &self,
         message: Q,
+        method: impl AsyncFn(Request<Q>) -> Result<Response<A>, Status>,
+    ) -> Result<A, Failure> {
+        let method = async |request| method(request).await.map(Response::into_inner);
+        let (answer, _) = self.made(message, TASK, method).await?;
+        Ok(answer)
+    }
+
+    /// When an answer that comes in pieces must have come, where it is asked for now.
+    pub(crate) fn stream_deadline(&self) -> Instant {
+        Instant::now() + self.line.time(STREAM_TIMEOUT)
+    }
+
+    /// Opens an answer that comes in pieces, until a deadline. It is not repeated: what has come is the caller's to know.
+    pub(crate) async fn open<Q: Clone, A>(
+        &self,
+        message: Q,
+        deadline: Instant,
         method: impl AsyncFn(Request<Q>) -> Result<Response<Streaming<A>>, Status>,
-    ) -> Result<Pieces<A>, Failure> {
-        let open = async |request| opened(method(request).await?).await;
-        let ((first, rest), deadline) = self.made(message, STREAM, open).await?;
-        Ok(Pieces {
-            connection: self.clone(),
-            deadline,
-            first: Some(first),
-            rest,
-        })
+    ) -> Result<Streaming<A>, Failure> {
+        let method = async |request| method(request).await.map(Response::into_inner);
+        let limits = Limits {
+            time: deadline.saturating_duration_since(Instant::now()),
+            ..CALL
+        };
+        let (pieces, _) = self.made_within(limits, message, method).await?;
+        Ok(pieces)
+    }
+
+    /// The next piece of what was opened, where it comes before a deadline; `None` after the last one.
+    pub(crate) async fn next_piece<A>(
+        &self,
+        pieces: &mut Streaming<A>,
+        deadline: Instant,
+    ) -> Result<Option<A>, Failure> {
+        self.line.in_time(timeout_at(deadline + GRACE, pieces.message()).await)
     }
 
     /// Opens an answer that goes on until it is left, and waits for its first piece; only that has a limit of time.
@@ -168,6 +196,15 @@ impl Connection {
             time: self.line.time(limits.time),
             ..limits
         };
+        self.made_within(limits, message, method).await
+    }
+
+    async fn made_within<Q: Clone, A>(
+        &self,
+        limits: Limits,
+        message: Q,
+        method: impl AsyncFn(Request<Q>) -> Result<A, Status>,
+    ) -> Result<(A, Instant), Failure> {
         let terms = || Terms {
             limits,
             bearer: self.identity().map(Identity::bearer),
@@ -193,33 +230,6 @@ async fn opened<A>(answer: Response<Streaming<A>>) -> Result<(Option<A>, Streami
     let mut pieces = answer.into_inner();
     let first = pieces.message().await?;
     Ok((first, pieces))
-}
-
-/// An answer that comes in pieces, until its deadline.
-pub(crate) struct Pieces<A> {
-    connection: Connection,
-    deadline: Instant,
-    /// What the opening read: a piece, or that there is none.
-    first: Option<Option<A>>,
-    rest: Streaming<A>,
-}
-
-impl<A> Pieces<A> {
-    /// The next piece; `None` after the last one.
-    pub(crate) async fn next(&mut self) -> Result<Option<A>, Failure> {
-        if let Some(first) = self.first.take() {
-            return Ok(first);
-        }
-        let piece = timeout_at(self.deadline + GRACE, self.rest.message()).await;
-        let piece = self.connection.line.in_time(piece);
-        if let Err(failure) = &piece
-            && failure.reason() == Some("SESSION_ENDED")
-        {
-            // It is not begun anew, but the session must not be tried again.
-            self.connection.renew_after(failure).await?;
-        }
-        piece
-    }
 }
 
 /// An id for a change that is about to be asked for.

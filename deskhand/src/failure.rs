@@ -8,10 +8,11 @@ use std::time::Duration;
 use serde::Serialize;
 use tonic::{Code, Status, TimeoutExpired};
 
+use crate::ending::Ending;
 use crate::refusal::{LOG_IN, Refusal, Violation, whole_seconds};
 use crate::server::Server;
 use crate::status::{caused_by, code_name, exit_code_of};
-use crate::transcript::{Ending, Fault};
+use crate::transcript::Fault;
 
 /// Why a command did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -93,14 +94,23 @@ impl Failure {
 
     /// Whether the same may well be done in a while.
     pub(crate) fn is_passing(&self) -> bool {
+        let is_overload = matches!(self, Self::Status(refusal) if refusal.code == Code::ResourceExhausted);
+        let is_slowness = self.reason() == Some("WATCHER_TOO_SLOW");
+        self.is_away() || is_overload || is_slowness || matches!(self, Self::Busy(_))
+    }
+
+    /// Whether the server is not there, or not in time: the same, asked again, is answered as if it were the first time.
+    pub(crate) fn is_away(&self) -> bool {
         match self {
-            Self::TimedOut | Self::Busy(_) => true,
-            Self::Status(refusal) => {
-                matches!(refusal.code, Code::Unavailable | Code::ResourceExhausted)
-                    || self.reason() == Some("WATCHER_TOO_SLOW")
-            }
+            Self::TimedOut => true,
+            Self::Status(refusal) => refusal.code == Code::Unavailable,
             _ => false,
         }
+    }
+
+    /// Whether nobody is there at all, at the address of the server.
+    pub(crate) fn is_nobody(&self) -> bool {
+        matches!(self, Self::Status(refusal) if refusal.nobody)
     }
 
     /// How long to wait first, where the server says so.

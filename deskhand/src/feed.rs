@@ -5,10 +5,10 @@ use std::time::Duration;
 use deskhand_proto::feed::v1::{WatchTicketsRequest, WatchTicketsResponse};
 use tokio::time::{Instant, sleep};
 use tonic::{Status, Streaming};
-use uuid::Uuid;
 
 use crate::connection::Connection;
 use crate::failure::Failure;
+use crate::patience::pause;
 
 /// Before the first try to take it up again; each further one waits twice as long as the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -137,36 +137,8 @@ impl Feed {
         if self.stream.take().is_some() && self.opened.elapsed() > LONGEST_PAUSE {
             self.breaks = 0;
         }
-        let pause = pause(self.breaks, Uuid::new_v4().as_bytes()[0]);
+        let pause = pause(FIRST_PAUSE, LONGEST_PAUSE, self.breaks);
         self.pause = pause.max(failure.retry_after().unwrap_or_default());
         self.breaks = self.breaks.saturating_add(1);
-    }
-}
-
-/// After so many breaks; by chance up to half shorter, so that not all clients of a server come back at once.
-fn pause(breaks: u32, chance: u8) -> Duration {
-    let longest = FIRST_PAUSE
-        .saturating_mul(2_u32.saturating_pow(breaks))
-        .min(LONGEST_PAUSE);
-    longest / 2 + longest / 2 * u32::from(chance) / 255
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_and_are_bounded() {
-        for (breaks, chance, milliseconds) in [
-            (0, 255, 500),
-            (0, 0, 250),
-            (1, 255, 1_000),
-            (5, 255, 16_000),
-            (6, 255, 30_000),
-            (u32::MAX, 255, 30_000),
-            (u32::MAX, 0, 15_000),
-        ] {
-            assert_eq!(pause(breaks, chance), Duration::from_millis(milliseconds), "{breaks}");
-        }
     }
 }

@@ -1,7 +1,10 @@
 //! What is read from standard input and the terminal.
 
 use std::env;
+use std::fmt::Display;
+use std::fs::File;
 use std::io::{self, IsTerminal, Read};
+use std::path::Path;
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio::signal::unix::{SignalKind, signal};
@@ -9,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::failure::Failure;
 
 /// Far above what the server accepts: its answer says what the limit is.
-const LONGEST_INPUT: u64 = 1 << 20;
+pub(crate) const LONGEST_INPUT: u64 = 1 << 20;
 
 /// The text of an argument; `-` stands for what standard input has.
 pub(crate) fn text(argument: String) -> Result<String, Failure> {
@@ -18,6 +21,22 @@ pub(crate) fn text(argument: String) -> Result<String, Failure> {
     } else {
         Ok(argument)
     }
+}
+
+/// The text of a file; `-` stands for standard input.
+pub(crate) fn file(path: &Path) -> Result<String, Failure> {
+    if path == Path::new("-") {
+        return standard_input();
+    }
+    let wrong = |why: &dyn Display| Failure::Local(format!("cannot read {}: {why}", path.display()));
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|error| wrong(&error))?;
+    let read = file.take(LONGEST_INPUT + 1).read_to_end(&mut bytes);
+    read.map_err(|error| wrong(&error))?;
+    if bytes.len() as u64 > LONGEST_INPUT {
+        return Err(wrong(&"it is longer than any text may be"));
+    }
+    String::from_utf8(bytes).map_err(|_| wrong(&"it is not UTF-8"))
 }
 
 /// A password, asked for twice where `new`.

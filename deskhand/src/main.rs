@@ -3,13 +3,17 @@
 mod cli;
 mod commands;
 mod connection;
+mod ending;
 mod failure;
 mod feed;
+mod follow;
 mod input;
 mod interrupt;
 mod launch;
 mod line;
+mod lines;
 mod output;
+mod patience;
 mod refusal;
 mod server;
 mod session;
@@ -24,7 +28,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::{Cli, Client, Command, Global};
-use crate::commands::{account, admin, demo, inbox, models, password, prompt, reply, sessions, ticket};
+use crate::commands::{
+    account, admin, chat, demo, draft, inbox, models, password, prompt, reply, sessions, tasks, ticket, usage,
+};
 use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::line::Line;
@@ -84,7 +90,11 @@ async fn client(command: Client, global: &Global, output: &mut Output) -> Result
         Client::Ticket(command) => ticket::run(command, connection, output).await,
         Client::Say(args) => ticket::say(args, connection, output).await,
         Client::Inbox(args) => inbox::run(args, connection, output).await,
+        Client::Chat(args) => chat::run(args, connection, output).await,
         Client::Reply(args) => reply::run(args, connection, output).await,
+        Client::Draft(command) => draft::run(command, connection, output).await,
+        Client::Rewrite(args) => tasks::rewrite(args, connection, output).await,
+        Client::Usage(args) => usage::run(args, connection, output).await,
         Client::Admin(command) => admin::run(command, connection, output).await,
         Client::Jwks => account::print_keys(connection, output).await,
         Client::Demo => demo::run(connection, output).await,

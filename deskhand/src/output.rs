@@ -148,6 +148,14 @@ impl Output {
         }
     }
 
+    /// Asks for a line, where someone is there to see it.
+    pub(crate) fn prompt(&mut self, prompt: &str) {
+        if self.err.terminal && !self.is_json() {
+            let _ = self.err.to.write_all(prompt.as_bytes());
+            let _ = self.err.to.flush();
+        }
+    }
+
     /// Says on the side what happened.
     pub(crate) fn step(&mut self, step: &str) {
         if !self.is_json() {

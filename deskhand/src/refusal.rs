@@ -22,6 +22,8 @@ pub(crate) struct Refusal {
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) violations: Vec<Violation>,
     pub(crate) retry_after: Option<Duration>,
+    /// There was no connection, and none could be made.
+    pub(crate) nobody: bool,
 }
 
 /// A field that the server does not accept.
@@ -42,7 +44,8 @@ impl Refusal {
     /// What a call to `server` ended in.
     pub(crate) fn of(status: &Status, server: &Server) -> Self {
         let broken = is_broken(status);
-        let sentence = if caused_by::<ConnectError>(status) {
+        let nobody = caused_by::<ConnectError>(status);
+        let sentence = if nobody {
             let address = &server.address;
             let named_by = server.named_by.as_ref();
             let told = named_by
@@ -81,6 +84,7 @@ impl Refusal {
                 })
                 .collect(),
             retry_after: details.retry_info().and_then(|info| info.retry_delay),
+            nobody,
         }
     }
 
@@ -95,6 +99,8 @@ impl Refusal {
                 return Some("it has changed meanwhile: look at it again, then take its new etag".to_owned());
             }
             Some("WATCHER_TOO_SLOW") => return Some("go on from the last cursor".to_owned()),
+            Some("REPLY_ENDED") => return Some("how it ended is told by: deskhand reply show ID".to_owned()),
+            Some("HANDLED_BY_HUMAN") => return Some("messages still reach them: deskhand say TICKET TEXT".to_owned()),
             _ => {}
         }
         let seconds = whole_seconds(self.retry_after?);

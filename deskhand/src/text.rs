@@ -65,6 +65,15 @@ pub(crate) fn indented(text: &str) -> String {
         .join("\n")
 }
 
+/// At most so many characters; the last of them says where something was left out.
+pub(crate) fn shortened(text: &str, longest: usize) -> String {
+    if text.chars().count() <= longest {
+        return text.to_owned();
+    }
+    let begin: String = text.chars().take(longest.saturating_sub(1)).collect();
+    format!("{begin}…")
+}
+
 /// An enum value of the contracts in words: `TICKET_STATUS_IN_PROGRESS` is `in progress`.
 pub(crate) fn words(name: &str, prefix: &str) -> String {
     name.trim_start_matches(prefix)
@@ -123,6 +132,12 @@ mod tests {
     #[test]
     fn a_message_cannot_fake_a_heading() {
         assert_eq!(indented("a\n\nassistant, now"), "  a\n  \n  assistant, now");
+    }
+
+    #[test]
+    fn what_is_left_out_is_marked() {
+        assert_eq!(shortened("Grüße", 5), "Grüße");
+        assert_eq!(shortened("Grüße!", 5), "Grüß…");
     }
 
     #[test]

@@ -1,15 +1,29 @@
-//! The text of a reply as its stream tells it, held against the rules that the contract sets for streams.
+//! The text of a reply as its streams tell it, held against the rules that the contract sets for streams.
 
-use deskhand_proto::replies::v1::reply_event::{Delta, Event, Failed};
-use deskhand_proto::replies::v1::{FailureReason, ReplyEvent, Usage};
-use deskhand_proto::tickets::v1::Message;
+use deskhand_proto::replies::v1::ReplyEvent;
+use deskhand_proto::replies::v1::reply_event::{Delta, Event, Failed, Started};
+
+use crate::ending::Ending;
 
 /// What has come so far.
 #[derive(Default)]
 pub(crate) struct Transcript {
-    /// The attempt that `text` is of; `None` before `started`.
-    attempt: Option<i32>,
+    /// The reply that it is of; empty where that is not known yet.
+    reply_id: String,
+    /// The attempt that `text` is of; 0 before the first `started`.
+    attempt: i32,
     text: String,
+    /// Where the stream at hand stands.
+    stage: Stage,
+}
+
+#[derive(Default, PartialEq)]
+enum Stage {
+    #[default]
+    New,
+    /// It started with a newer attempt than the text was of, which `restarted` may say once more.
+    Moved,
+    Started,
 }
 
 /// What an event meant.
@@ -22,20 +36,8 @@ pub(crate) enum Progress {
     Restarted,
     /// Nothing more will come.
     Ended(Ending),
-    /// An event of a kind that this client does not know.
-    Unknown,
-}
-
-/// How a stream ended.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Ending {
-    Completed { message: Message, usage: Option<Usage> },
-    Drafted { usage: Option<Usage> },
-    Failed { reason: i32, message: String },
-    Superseded,
-    Cancelled,
-    HandedOff { why: String },
-    Interrupted { reason: String },
+    /// Nothing; also an event of a kind that this client does not know.
+    Nothing,
 }
 
 /// How a stream broke the rules.
@@ -45,6 +47,8 @@ pub(crate) enum Fault {
     NotStarted,
     #[error("the reply was said to have started twice")]
     StartedTwice,
+    #[error("it is of another reply")]
+    OtherReply,
     #[error("a gap: text of offset {offset} came where {expected} was next")]
     Gap { expected: usize, offset: i64 },
     #[error("an overlap: text of offset {offset} came where {expected} was next")]
@@ -62,6 +66,24 @@ pub(crate) enum Fault {
 }
 
 impl Transcript {
+    /// Of a reply that is known, and nothing of its text.
+    pub(crate) fn of(reply_id: String) -> Self {
+        Self {
+            reply_id,
+            ..Self::default()
+        }
+    }
+
+    /// The reply that it is of, once that is known.
+    pub(crate) fn reply_id(&self) -> Option<&str> {
+        (!self.reply_id.is_empty()).then_some(&self.reply_id)
+    }
+
+    /// The attempt that the text is of; 0 before there is one.
+    pub(crate) fn attempt(&self) -> i32 {
+        self.attempt
+    }
+
     /// The current attempt's text.
     pub(crate) fn text(&self) -> &str {
         &self.text
@@ -71,21 +93,33 @@ impl Transcript {
         self.text
     }
 
+    /// What comes next is of another stream, which goes on after the text that there is.
+    pub(crate) fn begin_stream(&mut self) {
+        self.stage = Stage::New;
+    }
+
+    /// Forgets all text: the reply is to be told from its beginning.
+    pub(crate) fn forget(&mut self) {
+        *self = Self::of(std::mem::take(&mut self.reply_id));
+    }
+
     /// Takes the next event in.
     pub(crate) fn accept(&mut self, event: ReplyEvent) -> Result<Progress, Fault> {
         let Some(event) = event.event else {
-            return Ok(Progress::Unknown);
+            return Ok(Progress::Nothing);
         };
         if let Event::Started(started) = event {
-            if self.attempt.replace(started.attempt).is_some() {
-                return Err(Fault::StartedTwice);
-            }
-            return Ok(Progress::Started);
+            return self.start(started);
         }
-        let current = self.attempt.ok_or(Fault::NotStarted)?;
+        if self.stage == Stage::New {
+            return Err(Fault::NotStarted);
+        }
+        let moved = std::mem::replace(&mut self.stage, Stage::Started) == Stage::Moved;
+        let current = self.attempt;
         match event {
             Event::Started(_) => Err(Fault::StartedTwice),
             Event::Delta(delta) => self.grow(current, delta),
+            Event::Restarted(restarted) if moved && restarted.attempt == current => Ok(Progress::Nothing),
             Event::Restarted(restarted) => {
                 if restarted.attempt <= current {
                     return Err(Fault::AttemptNotNewer {
@@ -93,7 +127,7 @@ impl Transcript {
                         got: restarted.attempt,
                     });
                 }
-                self.attempt = Some(restarted.attempt);
+                self.attempt = restarted.attempt;
                 self.text.clear();
                 Ok(Progress::Restarted)
             }
@@ -118,6 +152,26 @@ impl Transcript {
         }
     }
 
+    fn start(&mut self, Started { reply_id, attempt }: Started) -> Result<Progress, Fault> {
+        if self.stage != Stage::New {
+            return Err(Fault::StartedTwice);
+        }
+        if !self.reply_id.is_empty() && self.reply_id != reply_id {
+            return Err(Fault::OtherReply);
+        }
+        self.reply_id = reply_id;
+        let current = self.attempt;
+        // A server that stops may not know of the newest one; its text would be refused.
+        self.attempt = attempt.max(current);
+        if current == 0 || attempt <= current {
+            self.stage = Stage::Started;
+            return Ok(Progress::Started);
+        }
+        self.stage = Stage::Moved;
+        self.text.clear();
+        Ok(Progress::Restarted)
+    }
+
     fn grow(&mut self, current: i32, Delta { attempt, offset, text }: Delta) -> Result<Progress, Fault> {
         if attempt != current {
             return Err(Fault::OtherAttempt { current, got: attempt });
@@ -133,43 +187,10 @@ impl Transcript {
     }
 }
 
-impl Ending {
-    /// For people. Of endings without an answer; the others are told by the command.
-    pub(crate) fn sentence(&self) -> String {
-        match self {
-            Self::Completed { .. } => "the answer is whole and posted".to_owned(),
-            Self::Drafted { .. } => "the answer is whole and kept as a draft".to_owned(),
-            Self::Failed { message, .. } if message.is_empty() => "the reply failed".to_owned(),
-            Self::Failed { message, .. } => format!("the reply failed: {message}"),
-            Self::Superseded => "something newer stands in the ticket: no answer was posted".to_owned(),
-            Self::Cancelled => "the reply was cancelled: no answer was posted".to_owned(),
-            Self::HandedOff { why } => format!("the assistant left the ticket to a person: {why}"),
-            Self::Interrupted { .. } => {
-                "the stream was interrupted; the reply goes on, and `deskhand ticket show` has it when it is posted"
-                    .to_owned()
-            }
-        }
-    }
-
-    /// For programs.
-    pub(crate) fn reason(&self) -> Option<String> {
-        match self {
-            Self::Failed { reason, .. } => Some(match FailureReason::try_from(*reason) {
-                Ok(known) => known.as_str_name().trim_start_matches("FAILURE_REASON_").to_owned(),
-                Err(_) => reason.to_string(),
-            }),
-            Self::Interrupted { reason } => Some(reason.clone()),
-            Self::Superseded => Some("SUPERSEDED".to_owned()),
-            Self::Cancelled => Some("CANCELLED".to_owned()),
-            Self::HandedOff { .. } => Some("HANDED_OFF".to_owned()),
-            Self::Completed { .. } | Self::Drafted { .. } => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use deskhand_proto::replies::v1::reply_event::{Completed, Restarted, Started};
+    use deskhand_proto::replies::v1::reply_event::{Completed, Restarted};
+    use deskhand_proto::tickets::v1::Message;
 
     use super::*;
 
@@ -177,16 +198,16 @@ mod tests {
         transcript.accept(ReplyEvent { event: Some(event) })
     }
 
+    fn start(attempt: i32) -> Event {
+        Event::Started(Started {
+            reply_id: "r".to_owned(),
+            attempt,
+        })
+    }
+
     fn started() -> Transcript {
         let mut transcript = Transcript::default();
-        feed(
-            &mut transcript,
-            Event::Started(Started {
-                reply_id: "r".to_owned(),
-                attempt: 1,
-            }),
-        )
-        .unwrap();
+        feed(&mut transcript, start(1)).unwrap();
         transcript
     }
 
@@ -288,11 +309,71 @@ mod tests {
             Err(Fault::NotStarted)
         );
         assert_eq!(feed(&mut Transcript::default(), completed("")), Err(Fault::NotStarted));
-        let again = Event::Started(Started {
-            reply_id: "r".to_owned(),
+        assert_eq!(feed(&mut started(), start(1)), Err(Fault::StartedTwice));
+    }
+
+    #[test]
+    fn another_stream_goes_on_where_the_last_one_was() {
+        let mut transcript = started();
+        feed(&mut transcript, delta(1, 0, "Grü")).unwrap();
+        transcript.begin_stream();
+        assert_eq!(
+            feed(&mut transcript, delta(1, 4, "ße")),
+            Err(Fault::NotStarted),
+            "it starts too"
+        );
+        assert_eq!(feed(&mut transcript, start(1)), Ok(Progress::Started));
+        assert_eq!(
+            feed(&mut transcript, delta(1, 0, "Grü")),
+            Err(Fault::Overlap { expected: 4, offset: 0 })
+        );
+        feed(&mut transcript, delta(1, 4, "ße")).unwrap();
+        assert_eq!((transcript.text(), transcript.attempt()), ("Grüße", 1));
+
+        transcript.begin_stream();
+        let other = Event::Started(Started {
+            reply_id: "s".to_owned(),
             attempt: 1,
         });
-        assert_eq!(feed(&mut started(), again), Err(Fault::StartedTwice));
+        assert_eq!(feed(&mut transcript, other), Err(Fault::OtherReply));
+    }
+
+    #[test]
+    fn another_stream_may_be_of_a_newer_attempt() {
+        for told_again in [true, false] {
+            let mut transcript = started();
+            feed(&mut transcript, delta(1, 0, "old")).unwrap();
+            transcript.begin_stream();
+            assert_eq!(feed(&mut transcript, start(2)), Ok(Progress::Restarted));
+            assert_eq!(transcript.text(), "");
+            let restarted = || Event::Restarted(Restarted { attempt: 2 });
+            if told_again {
+                assert_eq!(feed(&mut transcript, restarted()), Ok(Progress::Nothing));
+            }
+            feed(&mut transcript, delta(2, 0, "new")).unwrap();
+            assert_eq!(
+                feed(&mut transcript, restarted()),
+                Err(Fault::AttemptNotNewer { current: 2, got: 2 })
+            );
+            transcript.begin_stream();
+            assert_eq!(feed(&mut transcript, start(1)), Ok(Progress::Started));
+            assert_eq!(
+                feed(&mut transcript, delta(1, 3, "er")),
+                Err(Fault::OtherAttempt { current: 2, got: 1 })
+            );
+            assert_eq!(transcript.text(), "new");
+        }
+    }
+
+    #[test]
+    fn what_is_forgotten_is_told_from_the_beginning() {
+        let mut transcript = started();
+        feed(&mut transcript, delta(1, 0, "old")).unwrap();
+        transcript.forget();
+        assert_eq!((transcript.reply_id(), transcript.attempt()), (Some("r"), 0));
+        assert_eq!(feed(&mut transcript, start(1)), Ok(Progress::Started));
+        feed(&mut transcript, delta(1, 0, "new")).unwrap();
+        assert_eq!(transcript.text(), "new");
     }
 
     #[test]
@@ -306,23 +387,6 @@ mod tests {
 
     #[test]
     fn kinds_that_are_not_known_are_passed_over() {
-        assert_eq!(started().accept(ReplyEvent { event: None }), Ok(Progress::Unknown));
-    }
-
-    #[test]
-    fn reasons_are_told_without_their_prefix() {
-        let failed = |reason| {
-            Ending::Failed {
-                reason,
-                message: String::new(),
-            }
-            .reason()
-            .unwrap()
-        };
-        assert_eq!(
-            failed(FailureReason::UpstreamRateLimited as i32),
-            "UPSTREAM_RATE_LIMITED"
-        );
-        assert_eq!(failed(4711), "4711");
+        assert_eq!(started().accept(ReplyEvent { event: None }), Ok(Progress::Nothing));
     }
 }

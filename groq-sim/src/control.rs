@@ -53,6 +53,11 @@ impl Control {
         set(&mut self.0.dials().model_scenarios, model, scenario);
     }
 
+    /// The scenario of requests for the list of models that ask for none; `None`: `ok`.
+    pub fn set_list_scenario(&self, scenario: Option<Scenario>) {
+        self.0.dials().list_scenario = scenario.unwrap_or_default();
+    }
+
     /// Whether a model of the list can be used, or any other id is said to be decommissioned; `None`: as at start.
     pub fn set_availability(&self, model: &str, availability: Option<Availability>) {
         set(&mut self.0.dials().availability, model, availability);

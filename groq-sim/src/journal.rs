@@ -136,7 +136,20 @@ impl Journal {
     }
 
     pub(crate) fn open(self: &Arc<Self>, id: u64, request_id: String) -> Entry {
-        let call = Arc::new(Mutex::new(Call {
+        let mut entry = self.unlisted(id, request_id);
+        entry.listed = true;
+        let mut pages = locked(&self.pages);
+        if pages.calls.len() == self.keep {
+            pages.calls.pop_front();
+        }
+        pages.calls.push_back(Arc::clone(&entry.call));
+        drop(pages);
+        entry
+    }
+
+    /// A page for what is no call of a model: neither among the calls nor in the books.
+    pub(crate) fn unlisted(self: &Arc<Self>, id: u64, request_id: String) -> Entry {
+        let call = Call {
             id,
             request_id,
             model: String::new(),
@@ -154,16 +167,11 @@ impl Journal {
             first_byte_ms: None,
             ended_ms: None,
             ended_at_ms: None,
-        }));
-        let mut pages = locked(&self.pages);
-        if pages.calls.len() == self.keep {
-            pages.calls.pop_front();
-        }
-        pages.calls.push_back(Arc::clone(&call));
-        drop(pages);
+        };
         Entry {
             journal: Arc::clone(self),
-            call,
+            call: Arc::new(Mutex::new(call)),
+            listed: false,
             started: Instant::now(),
             reservation: Mutex::default(),
         }
@@ -206,6 +214,7 @@ impl Journal {
 pub(crate) struct Entry {
     journal: Arc<Journal>,
     call: Arc<Mutex<Call>>,
+    listed: bool,
     started: Instant,
     reservation: Mutex<Option<Reservation>>,
 }
@@ -252,7 +261,9 @@ impl Entry {
         if let Some(reservation) = locked(&self.reservation).take() {
             reservation.settle(ended.billed.as_ref().map_or(0, Usage::counted_tokens));
         }
-        locked(&self.journal.books).enter(&ended);
+        if self.listed {
+            locked(&self.journal.books).enter(&ended);
+        }
         *call = ended;
         drop(call);
         self.journal.changes.send_replace(());

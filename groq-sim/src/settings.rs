@@ -114,7 +114,7 @@ impl Default for Pace {
 }
 
 /// Negative, infinite and absurd values become no wait, so that no setting can panic.
-fn milliseconds(value: f64) -> Duration {
+pub(crate) fn milliseconds(value: f64) -> Duration {
     Duration::try_from_secs_f64(value / 1000.0).unwrap_or_default()
 }
 

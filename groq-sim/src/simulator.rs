@@ -43,6 +43,8 @@ pub(crate) struct Dials {
     pub(crate) limits: Limits,
     /// Those of models that have limits of their own.
     pub(crate) model_limits: BTreeMap<String, Limits>,
+    /// The scenario of requests for the list of models that ask for none.
+    pub(crate) list_scenario: Scenario,
     /// The scenario of requests for a model that ask for none.
     pub(crate) model_scenarios: BTreeMap<String, Scenario>,
     /// Models that are not as the list has them.
@@ -68,6 +70,7 @@ impl Dials {
             },
             limits: settings.limits,
             model_limits: BTreeMap::new(),
+            list_scenario: Scenario::default(),
             model_scenarios: BTreeMap::new(),
             availability: BTreeMap::new(),
             scripts,
@@ -142,8 +145,8 @@ impl Simulator {
     pub(crate) fn choose(&self, request: &ChatRequest, headers: &HeaderMap) -> Result<Scenario, Refusal> {
         let last_user = request.messages.iter().rev().find(|message| message.role == "user");
         let text = last_user.map_or("", |message| message.text.as_str());
-        let asked = match headers.get(HEADER) {
-            Some(value) => Some(String::from_utf8_lossy(value.as_bytes()).parse()),
+        let asked = match of_header(headers) {
+            Some(asked) => Some(asked),
             None => marker::find(text),
         };
         let asked = asked.transpose().map_err(|bad| refuse(&bad))?;
@@ -152,19 +155,38 @@ impl Simulator {
             .or_else(|| dials.take_next(request.model.id))
             .or_else(|| dials.model_scenarios.get(request.model.id).cloned())
             .unwrap_or_else(|| dials.scenario.clone());
-        if let Fault::Script { of } = &chosen.fault
-            && !dials.scripts.contains_key(of)
-        {
-            return Err(refuse(&Bad(format!(
-                "there is no script '{of}'; GET /_sim/scripts lists them"
-            ))));
-        }
-        Ok(if applies(&mut dials, &chosen, request, text) {
-            chosen
-        } else {
-            chosen.spared()
-        })
+        fitting(&mut dials, chosen, request, text)
     }
+
+    /// The scenario of a request for the list of models: its header's, else the one that holds for the list. `request`
+    /// stands for it.
+    pub(crate) fn choose_for_list(&self, request: &ChatRequest, headers: &HeaderMap) -> Result<Scenario, Refusal> {
+        let asked = of_header(headers).transpose().map_err(|bad| refuse(&bad))?;
+        let mut dials = self.dials();
+        let chosen = asked.unwrap_or_else(|| dials.list_scenario.clone());
+        fitting(&mut dials, chosen, request, "the list of models")
+    }
+}
+
+fn of_header(headers: &HeaderMap) -> Option<Result<Scenario, Bad>> {
+    let value = headers.get(HEADER)?;
+    Some(String::from_utf8_lossy(value.as_bytes()).parse())
+}
+
+/// The scenario, or what a request gets that it is not for.
+fn fitting(dials: &mut Dials, chosen: Scenario, request: &ChatRequest, text: &str) -> Result<Scenario, Refusal> {
+    if let Fault::Script { of } = &chosen.fault
+        && !dials.scripts.contains_key(of)
+    {
+        return Err(refuse(&Bad(format!(
+            "there is no script '{of}'; GET /_sim/scripts lists them"
+        ))));
+    }
+    Ok(if applies(dials, &chosen, request, text) {
+        chosen
+    } else {
+        chosen.spared()
+    })
 }
 
 fn applies(dials: &mut Dials, scenario: &Scenario, request: &ChatRequest, text: &str) -> bool {

@@ -99,7 +99,7 @@ pub(crate) struct Delta<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) channel: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) tool_calls: Option<[ToolCall<'a>; 1]>,
+    pub(crate) tool_calls: Option<Vec<ToolCall<'a>>>,
 }
 
 #[derive(Serialize)]
@@ -161,7 +161,7 @@ pub(crate) struct Message<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reasoning: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) tool_calls: Option<[ToolCall<'a>; 1]>,
+    pub(crate) tool_calls: Option<Vec<ToolCall<'a>>>,
 }
 
 /// Every error's body.

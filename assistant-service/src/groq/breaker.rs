@@ -32,7 +32,7 @@ fn meaning(failure: &Failure) -> Meaning {
         Kind::ModelUnavailable => Meaning::Gone(GONE),
         Kind::RateLimited(Window::Day) => Meaning::Gone(failure.retry_after.unwrap_or(USED_UP)),
         // How long we had to wait was the caller's choice, and limits of a minute are the gate's affair.
-        Kind::TimedOut(Phase::Deadline) | Kind::RateLimited(Window::Minute) => Meaning::Nothing,
+        Kind::TimedOut(Phase::Deadline) | Kind::RateLimited(Window::Minute) | Kind::OverAllowance => Meaning::Nothing,
         Kind::Unreachable
         | Kind::Broken
         | Kind::TimedOut(_)
@@ -129,6 +129,13 @@ impl Breaker {
         let now = Instant::now();
         let state = self.state();
         state.open.as_ref().is_some_and(|open| now < open.until || open.tried)
+    }
+
+    /// The provider's list has the model again: the next call tries it.
+    pub fn try_again(&self) {
+        if let Some(open) = &mut self.state().open {
+            open.until = Instant::now();
+        }
     }
 
     fn open(&self, state: &mut State, why: &Failure, pause: Duration) {
@@ -268,6 +275,21 @@ mod tests {
         breaker.pass().unwrap().report(None);
         failing(&breaker, Kind::ModelUnavailable, 1);
         assert_eq!(refused(&breaker).retry_after, Some(GONE));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_model_that_is_gone_comes_back_with_the_provider_s_list() {
+        let breaker = Breaker::new(RULE);
+        breaker.try_again();
+        assert!(!breaker.is_open(), "what is closed stays so");
+        failing(&breaker, Kind::ModelUnavailable, 1);
+        advance(GONE / 2).await;
+        assert_eq!(refused(&breaker).retry_after, Some(GONE / 2));
+        breaker.try_again();
+        let trial = breaker.pass().unwrap();
+        assert!(breaker.is_open(), "one call tries");
+        trial.report(None);
+        assert!(!breaker.is_open());
     }
 
     #[tokio::test(start_paused = true)]

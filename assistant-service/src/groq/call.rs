@@ -75,7 +75,8 @@ enum Stage {
 }
 
 impl Call {
-    /// A call whose clock starts now. It ends at `ends` at the latest; tools of the names in `tools` may be called.
+    /// A call whose clock starts when its request leaves. It ends at `ends` at the latest; tools of the names in `tools` may
+    /// be called.
     pub(super) fn new(
         request: RequestBuilder,
         limits: Limits,
@@ -110,6 +111,10 @@ impl Call {
     /// # Errors
     /// However the call fails; then nothing follows.
     pub async fn next(&mut self) -> Result<Step, Failure> {
+        if let Stage::Unsent(_) = self.stage {
+            self.began = Instant::now();
+            self.heard = self.began;
+        }
         let (limit, phase) = self.limit();
         // The clock first: an answer that never rests must end too.
         let step = if Instant::now() >= limit {
@@ -323,6 +328,11 @@ impl Call {
     /// How long the first piece of the answer took, if there was one.
     pub fn time_to_first_text(&self) -> Option<Duration> {
         self.first_text
+    }
+
+    /// When the request left; before that, when it was prepared.
+    pub fn began(&self) -> Instant {
+        self.began
     }
 
     /// How long the call has taken.

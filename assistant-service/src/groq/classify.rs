@@ -1,5 +1,7 @@
 //! Which kind of failure an error of the provider is.
 
+use std::num::NonZeroU32;
+
 use super::failure::{Kind, Window};
 use super::wire::{Code, FaultBody};
 
@@ -44,6 +46,15 @@ fn rate_limit(text: &str) -> Kind {
     Kind::RateLimited(if of_the_day { Window::Day } else { Window::Minute })
 }
 
+/// The limit of requests a minute that an error says is reached, such as `on requests per minute (RPM): Limit 30, Used 30`.
+pub(super) fn limit_of_requests(text: &str) -> Option<NonZeroU32> {
+    const WORD: &str = "Limit ";
+    let (_, figures) = text.split_once("requests per minute (RPM)")?;
+    let (_, limit) = figures.split_once(WORD)?;
+    let digits = limit.find(|c: char| !c.is_ascii_digit()).unwrap_or(limit.len());
+    limit.get(..digits)?.parse().ok()
+}
+
 /// An error inside a stream that names no status: only its words are left.
 fn without_a_status(text: &str, kind: &str) -> Kind {
     if text.contains("Request too large") || text.contains("Rate limit reached") {
@@ -58,6 +69,24 @@ fn without_a_status(text: &str, kind: &str) -> Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_limit_of_requests_is_read_from_the_words() {
+        let said =
+            "Rate limit reached for model `m` on requests per minute (RPM): Limit 30, Used 30, Requested 1. Please";
+        assert_eq!(limit_of_requests(said), NonZeroU32::new(30));
+        for other in [
+            "on tokens per minute (TPM): Limit 8000, Used 7739",
+            "on requests per day (RPD): Limit 1000",
+            "on requests per minute (RPM): Limit many",
+            "on requests per minute (RPM): Limit 0,",
+            "on requests per minute (RPM)",
+            "Limit 30 on requests per minute (RPM)",
+            "",
+        ] {
+            assert_eq!(limit_of_requests(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn every_row_of_the_provider_s_table() {

@@ -64,8 +64,8 @@ impl Client {
         })
     }
 
-    /// Prepares a call and starts its clock; the request leaves when the first step is asked for. The call is cut off at
-    /// `ends` at the latest.
+    /// Prepares a call; its request leaves, and its clock starts, when the first step is asked for. It is cut off at `ends` at
+    /// the latest.
     pub fn call(&self, request: &ChatRequest<'_>, ends: Option<Instant>) -> Call {
         let tools = request.tools.iter().flatten();
         Call::new(

@@ -1,11 +1,12 @@
 //! What can go wrong with a call to the provider, by what can be done about it.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 
-use super::classify::classify;
+use super::classify::{classify, limit_of_requests};
 use super::retry_after;
 use super::wire::{Code, ErrorBody, Fault, FaultBody};
 
@@ -46,6 +47,8 @@ pub enum Kind {
     ContentFiltered,
     /// The model ended without a word.
     Empty,
+    /// What the caller allows leaves no room for one call; none was made.
+    OverAllowance,
 }
 
 /// What was being waited for.
@@ -89,6 +92,8 @@ pub struct Failure {
 pub struct Detail {
     /// HTTP status, of the response or named inside its stream.
     pub status: Option<u16>,
+    /// The limit of requests a minute, where it is the one that is used up: no header tells of it.
+    pub requests_a_minute: Option<NonZeroU32>,
     /// The provider's code or type.
     pub code: Option<String>,
     /// The provider's or the network's words. May quote the prompt: never above debug level, never to a caller.
@@ -142,15 +147,17 @@ impl Failure {
         Self {
             kind,
             retry_after,
-            detail: detail(Some(status.as_u16()), fault),
+            detail: detail(kind, Some(status.as_u16()), fault),
         }
     }
 
     /// An error inside a stream that began well.
     pub fn from_stream(fault: Fault) -> Self {
         let fault = told(fault);
-        let status = fault.status_code.or(match fault.code {
-            Some(Code::Number(status)) => Some(status),
+        let status = fault.status_code.or(match &fault.code {
+            Some(Code::Number(status)) => Some(*status),
+            // Numbers come as words, too.
+            Some(Code::Word(word)) => word.parse().ok().filter(|status| (400..=599).contains(status)),
             _ => None,
         });
         let kind = classify(status, &fault);
@@ -161,7 +168,7 @@ impl Failure {
         Self {
             kind,
             retry_after,
-            detail: detail(status, fault),
+            detail: detail(kind, status, fault),
         }
     }
 }
@@ -188,8 +195,12 @@ fn told(fault: Fault) -> FaultBody {
     }
 }
 
-fn detail(status: Option<u16>, fault: FaultBody) -> Detail {
+fn detail(kind: Kind, status: Option<u16>, fault: FaultBody) -> Detail {
     const LONGEST_TEXT: usize = 500;
+    let requests_a_minute = match kind {
+        Kind::RateLimited(Window::Minute) => fault.message.as_deref().and_then(limit_of_requests),
+        _ => None,
+    };
     let code = match fault.code {
         Some(Code::Word(code)) => Some(code),
         Some(Code::Number(_) | Code::Other(_)) | None => fault.kind,
@@ -202,7 +213,12 @@ fn detail(status: Option<u16>, fault: FaultBody) -> Detail {
                 .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
     });
     let text = fault.message.map(|text| text.chars().take(LONGEST_TEXT).collect());
-    Detail { status, code, text }
+    Detail {
+        status,
+        requests_a_minute,
+        code,
+        text,
+    }
 }
 
 fn retry_after_token_limit(headers: &HeaderMap, fault: &FaultBody) -> Option<Duration> {
@@ -287,6 +303,11 @@ mod tests {
         assert_eq!(tool.detail.code.as_deref(), Some("tool_use_failed"));
         assert_eq!(fault(r#"{"code":503,"message":"m"}"#).kind, Kind::Overloaded);
         assert_eq!(fault(r#"{"type":"invalid_request_error"}"#).kind, Kind::Rejected);
+        assert_eq!(
+            fault(r#"{"code":"429","message":"m"}"#).kind,
+            Kind::RateLimited(Window::Minute)
+        );
+        assert_eq!(fault(r#"{"code":"7","message":"m"}"#).detail.status, None);
         assert_eq!(fault(r#""over capacity""#).kind, Kind::Overloaded);
         assert_eq!(fault("[1]").kind, Kind::Overloaded);
         let limited = fault(r#""Rate limit reached on tokens per day (TPD): try again in 7m""#);

@@ -109,6 +109,11 @@ impl Gate {
     pub fn close(&self, wait: Duration) {
         self.state().ledger.close(wait, Instant::now());
     }
+
+    /// The provider refused a call because all of `limit` requests a minute were used.
+    pub fn used_up_requests(&self, limit: u64) {
+        self.state().ledger.used_up_requests(limit, Instant::now());
+    }
 }
 
 enum Look {

@@ -7,7 +7,7 @@
 //! - [`wire`]: what is sent and received · [`sse`]: bytes into events · [`answer`]: events into text and a verdict
 //! - [`failure`]: what can go wrong, by what helps · `classify`: which of it an error is · [`retry_after`]: how long to
 //!   wait
-//! - [`models`]: what models take
+//! - [`models`]: what models take · [`offer`]: whether the provider takes our key and has our models
 
 pub mod answer;
 pub mod breaker;
@@ -18,6 +18,7 @@ pub mod engine;
 pub mod failure;
 pub mod gate;
 pub mod models;
+pub mod offer;
 pub mod quota;
 pub mod retry;
 pub mod retry_after;

@@ -3,7 +3,7 @@
 //!
 //! A model that is not known may stand behind any server that speaks the protocol, and servers refuse fields that they do
 //! not know. So it is sent only what all of them take: messages, `max_completion_tokens`, `stream`, and JSON mode where
-//! JSON is asked for. It gets neither `stream_options` (its usage is estimated unless it tells by itself) nor tools.
+//! JSON is asked for. It gets neither `stream_options` (its usage is estimated unless it tells by itself) nor tools or tiers.
 
 /// What a model takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct Profile {
     pub tools: bool,
     /// Whether it takes `stream_options`.
     pub stream_options: bool,
+    /// Whether it takes `service_tier`.
+    pub service_tiers: bool,
 }
 
 /// The profile of `model`. A model that is not known is taken for one of the usual size that may reason, and is sent
@@ -35,6 +37,7 @@ pub fn profile(model: &str) -> Profile {
         strict_schema: false,
         tools: false,
         stream_options: false,
+        service_tiers: false,
     };
     if model.starts_with("openai/gpt-oss-") {
         // The customer waits while the model reasons, and an answer from the ticket's own text needs little of it.
@@ -43,6 +46,7 @@ pub fn profile(model: &str) -> Profile {
             strict_schema: matches!(model, "openai/gpt-oss-20b" | "openai/gpt-oss-120b"),
             tools: true,
             stream_options: true,
+            service_tiers: true,
             ..usual
         };
     }
@@ -54,6 +58,7 @@ pub fn profile(model: &str) -> Profile {
             reasoning_effort: Some("none"),
             tools: true,
             stream_options: true,
+            service_tiers: true,
             ..usual
         };
     }
@@ -70,7 +75,7 @@ mod tests {
         assert_eq!(profile("qwen/qwen3.8-27b").reasoning_effort, Some("none"));
         let unknown = profile("some/model");
         assert_eq!(unknown.reasoning_effort, None);
-        assert!(!unknown.strict_schema && !unknown.tools && !unknown.stream_options);
+        assert!(!unknown.strict_schema && !unknown.tools && !unknown.stream_options && !unknown.service_tiers);
         let strict = |model| profile(model).strict_schema;
         assert!(strict("openai/gpt-oss-20b") && strict("openai/gpt-oss-120b"));
         assert!(!strict("openai/gpt-oss-safeguard-20b") && !strict("qwen/qwen3.8-27b"));

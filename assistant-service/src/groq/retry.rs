@@ -49,7 +49,8 @@ pub fn remedy(kind: Kind) -> Remedy {
         | Kind::Abandoned
         | Kind::Truncated
         | Kind::ContentFiltered
-        | Kind::Empty => Remedy::None,
+        | Kind::Empty
+        | Kind::OverAllowance => Remedy::None,
     }
 }
 
@@ -140,6 +141,7 @@ mod tests {
             (Kind::Truncated, None),
             (Kind::ContentFiltered, None),
             (Kind::Empty, None),
+            (Kind::OverAllowance, None),
         ] {
             assert_eq!(remedy(kind), expected, "{kind:?}");
         }

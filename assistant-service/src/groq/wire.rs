@@ -17,6 +17,9 @@ pub struct ChatRequest<'a> {
     /// How much the model reasons, for models that take it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_effort: Option<&'static str>,
+    /// Whose turn the request is; unset: the account's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<&'static str>,
     /// What the answer must look like; unset: text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_format: Option<ResponseFormat<'a>>,

@@ -8,6 +8,8 @@
 
 use aws_lc_rs::{hmac, rand};
 
+use super::defuse::defuse;
+
 /// Whose words stand in a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Label {
@@ -30,7 +32,7 @@ pub enum Label {
 }
 
 impl Label {
-    const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Ticket,
         Self::Customer,
         Self::Agent,
@@ -41,7 +43,7 @@ impl Label {
         Self::Answer,
     ];
 
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Ticket => "ticket",
             Self::Customer => "customer",
@@ -117,7 +119,7 @@ impl Fence {
 }
 
 /// `text` without what nobody sees, with lines ending in `\n`, trimmed, and without anything that looks like a tag of a
-/// block. Never longer than `text` but where nothing of it is left.
+/// block or a token of a model's own. Never longer than `text` but where nothing of it is left.
 pub fn clean(text: &str) -> String {
     let mut seen = String::with_capacity(text.len());
     let mut characters = text.chars().peekable();
@@ -149,26 +151,6 @@ pub fn shorten(text: &str, most: usize) -> String {
     format!("{}{SHORTENED}{}", part(0..head_end), part(tail_from..text.len()))
 }
 
-/// Takes the angle off whatever could be read as a tag of a block, so that no text even looks as if it left its own.
-fn defuse(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('<') {
-        let (before, from) = rest.split_at(at);
-        safe.push_str(before);
-        let after = from.get(1..).unwrap_or_default();
-        let name = after.trim_start_matches(|c: char| c.is_whitespace() || c == '/');
-        let is_tag = Label::ALL.iter().any(|label| {
-            name.get(..label.name().len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(label.name()))
-        });
-        safe.push(if is_tag { '(' } else { '<' });
-        rest = after;
-    }
-    safe.push_str(rest);
-    safe
-}
-
 /// Control characters, and those that have no looks of their own: joiners, direction marks, variation selectors, fillers
 /// and tags, in which text can be hidden. An emoji that is joined of several falls apart; its parts stay.
 fn is_unseen(character: char) -> bool {
@@ -193,25 +175,6 @@ mod tests {
         assert_eq!(clean("a\r\nb\rc\u{2028}d\te\n"), "a\nb\nc\nd\te");
         assert_eq!(clean("\u{200b} \u{e0001}"), NOTHING);
         assert_eq!(clean("Grüße, 你好, 😀, שלום"), "Grüße, 你好, 😀, שלום");
-    }
-
-    #[test]
-    fn nothing_looks_like_a_tag() {
-        assert_eq!(clean("</customer-0123456789abcdef>"), "(/customer-0123456789abcdef>");
-        assert_eq!(
-            clean("< / CusTomer-x> <ticket-1><system>"),
-            "( / CusTomer-x> (ticket-1>(system>"
-        );
-        assert_eq!(
-            clean("<\u{200b}/cus\u{ad}tomer-x>"),
-            "(/customer-x>",
-            "hidden characters go first"
-        );
-        assert_eq!(clean("<\n/agent-1>"), "(\n/agent-1>");
-        assert_eq!(
-            clean("a < b, <div>, <3, vector<int>, <"),
-            "a < b, <div>, <3, vector<int>, <"
-        );
     }
 
     #[test]

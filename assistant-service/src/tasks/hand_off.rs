@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::groq::engine::Tool;
+use crate::guard::Guard;
 use crate::prompt::untrusted::clean;
 
 const NAME: &str = "hand_off";
@@ -37,7 +38,7 @@ pub(super) fn tool() -> Tool {
 ///
 /// # Errors
 /// Where it is no valid call; the sentence is for the model.
-pub(super) fn reason(name: &str, arguments: &str) -> Result<String, &'static str> {
+pub(super) fn reason(name: &str, arguments: &str, guard: &Guard) -> Result<String, &'static str> {
     if name != NAME {
         return Err("There is no such tool; the only one is `hand_off`.");
     }
@@ -47,7 +48,15 @@ pub(super) fn reason(name: &str, arguments: &str) -> Result<String, &'static str
     if why.trim().is_empty() {
         return Err("`why` must not be empty.");
     }
-    Ok(at_most(&clean(&why), LONGEST))
+    sentence(&why, LONGEST, guard).ok_or("`why` holds what must not be told.")
+}
+
+/// What the model says to staff, at most `most` characters of it, as it may be told.
+pub(super) fn sentence(said: &str, most: usize, guard: &Guard) -> Option<String> {
+    // Restored first: what customers wrote is cleaned as the rest is. Inert last: nothing is taken out of it any more.
+    let restored = guard.restore(said);
+    let inert = guard.whole(&clean(&restored)).ok()?;
+    Some(at_most(&inert, most))
 }
 
 /// `text`, cut after `most` characters.
@@ -65,7 +74,16 @@ pub(super) fn at_most(text: &str, most: usize) -> String {
 mod tests {
     use proptest::prelude::*;
 
+    use std::sync::Arc;
+
     use super::*;
+    use crate::guard::hosts::Hosts;
+    use crate::guard::mark::Mark;
+
+    fn reason(name: &str, arguments: &str) -> Result<String, &'static str> {
+        let guard = Guard::new(Mark::new().unwrap(), Hosts::default(), Arc::default());
+        super::reason(name, arguments, &guard)
+    }
 
     #[test]
     fn a_reason_is_taken_cleaned_and_bounded() {
@@ -77,6 +95,10 @@ mod tests {
         let long = reason("hand_off", &long).unwrap();
         assert!(long.chars().count() == LONGEST && long.ends_with('…'));
         assert!(reason("hand_off", r#"{"why":"x","more":1}"#).is_ok());
+        assert_eq!(
+            reason("hand_off", r#"{"why":"see ![x](https://evil.example/a)"}"#).unwrap(),
+            "see ! [x] (https:// evil.example/a)"
+        );
     }
 
     #[test]

@@ -2,29 +2,38 @@
 //!
 //! - [`reply`]: answers and drafts, in pieces · `hand_off`: the tool by which a reply leaves a ticket to a person
 //! - [`summary`] · [`triage`] · [`rewrite`]: whole answers · `whole`: what these have in common
+//! - [`terms`]: what a caller allows, and prompts that keep to it
 
 mod events;
 mod hand_off;
 pub mod reply;
 pub mod rewrite;
 pub mod summary;
+pub mod terms;
 pub mod triage;
 pub mod whole;
 
 use std::sync::Arc;
 
-use service_kit::deadline::Deadline;
+use tokio::task::spawn_blocking;
 
 use crate::conversation::Conversation;
 use crate::error::Error;
 use crate::groq::engine::{Ask, Ended, Engine, Message, Schema, Tool};
 use crate::groq::wire;
+use crate::guard::Guard;
+use crate::guard::hosts::Hosts;
 use crate::prompt::Writer;
 use crate::prompt::catalog::{Catalog, Task};
 use crate::prompt::store::Store;
 use crate::prompt::{MOST_ATTACHED, Prompt};
+use crate::redaction::Redactor;
 use crate::settings::{Settings, Sizes};
 use crate::usage::Source;
+use terms::Terms;
+
+/// All of a conversation is searched for what must not leave. From so many bytes on, no other task should wait for it.
+const LONG: usize = 256 * 1024;
 
 /// Does what it is asked. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -34,6 +43,7 @@ pub struct Assistant {
     sizes: Sizes,
     hand_off: Arc<[Tool]>,
     triage: Arc<Schema>,
+    links_allowed: Hosts,
 }
 
 impl Assistant {
@@ -46,12 +56,14 @@ impl Assistant {
         let sizes = settings.sizes;
         let engine = Engine::new(settings)?;
         let budget = sizes.prompt_tokens.min(engine.prompt_room(sizes.answer_tokens));
+        let redactor = Redactor::new(settings.kept.redact)?;
         Ok(Self {
             engine,
-            writer: Arc::new(Writer::new(model, budget, settings.prompts.directory())?),
+            writer: Arc::new(Writer::new(model, budget, settings.prompts.directory(), redactor)?),
             sizes,
             hand_off: Arc::from([hand_off::tool()]),
             triage: Arc::new(triage::schema()),
+            links_allowed: settings.kept.links_allowed.clone(),
         })
     }
 
@@ -83,15 +95,50 @@ impl Assistant {
         Ok(self.engine.models().await?)
     }
 
-    /// Exactly what a task on `conversation` sends.
-    pub fn prompt(&self, task: Task, conversation: &Conversation) -> Prompt {
+    /// What asks the provider.
+    pub fn engine(&self) -> Engine {
+        self.engine.clone()
+    }
+
+    /// Exactly what a task on `conversation` sends where its caller sets no limit.
+    pub async fn prompt(&self, task: Task, conversation: &Conversation) -> Prompt {
+        self.beside(conversation, move |assistant, conversation| {
+            assistant.prompt_of(task, conversation, assistant.writer.budget())
+        })
+        .await
+    }
+
+    /// Does what takes long for a long conversation off the threads that serve calls.
+    async fn beside<T: Send + 'static>(
+        &self,
+        conversation: &Conversation,
+        work: impl Fn(&Self, &Conversation) -> T + Clone + Send + 'static,
+    ) -> T {
+        if conversation.bytes() < LONG {
+            return work(self, conversation);
+        }
+        let (assistant, long, there) = (self.clone(), conversation.clone(), work.clone());
+        match spawn_blocking(move || there(&assistant, &long)).await {
+            Ok(made) => made,
+            // The runtime stops, or something is very wrong; then here as well.
+            Err(_) => work(self, conversation),
+        }
+    }
+
+    fn prompt_of(&self, task: Task, conversation: &Conversation, budget: u32) -> Prompt {
+        self.writer
+            .write_within(budget, task, conversation, self.attached(task))
+    }
+
+    /// Bytes that are sent with a prompt beside its messages.
+    fn attached(&self, task: Task) -> usize {
         let attached = match task {
             Task::Reply => self.hand_off.iter().map(Tool::bytes).sum(),
             Task::Triage => self.triage.bytes(),
             Task::Draft | Task::Summary | Task::Rewrite => 0,
         };
         debug_assert!(attached <= MOST_ATTACHED);
-        self.writer.write(task, conversation, attached)
+        attached
     }
 
     /// The tokens that `prompt` is taken for.
@@ -99,7 +146,7 @@ impl Assistant {
         self.writer.estimate(prompt)
     }
 
-    fn ask(&self, prompt: &Prompt, deadline: Option<Deadline>) -> Ask {
+    fn ask(&self, task: Task, prompt: &Prompt, terms: &Terms) -> Ask {
         let messages = prompt.messages.iter().map(|message| Message {
             role: message.role.name(),
             content: message.content.clone(),
@@ -108,9 +155,17 @@ impl Assistant {
             messages: messages.collect(),
             answer_tokens: self.sizes.answer_tokens,
             estimated_prompt_tokens: self.estimate(prompt),
-            deadline,
-            ..Ask::default()
+            schema: (task == Task::Triage).then(|| Arc::clone(&self.triage)),
+            tools: (task == Task::Reply).then(|| Arc::clone(&self.hand_off)),
+            deadline: terms.deadline,
+            allowance: terms.allowance.clone(),
         }
+    }
+
+    /// What an answer to `prompt` is held to.
+    fn guard(&self, prompt: &Prompt) -> Guard {
+        let placeholders = Arc::clone(&prompt.placeholders);
+        Guard::new(self.writer.mark().clone(), self.links_allowed.clone(), placeholders)
     }
 
     /// Learns how many tokens `prompt` had, where the provider said so.

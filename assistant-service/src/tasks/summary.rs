@@ -1,9 +1,8 @@
 //! Summing a ticket up, for staff.
 
-use service_kit::deadline::Deadline;
-
 use super::Assistant;
 use super::hand_off::at_most;
+use super::terms::Terms;
 use super::whole::{Done, Undone};
 use crate::conversation::Conversation;
 use crate::prompt::catalog::Task;
@@ -16,14 +15,14 @@ impl Assistant {
     ///
     /// # Errors
     /// Where the provider fails, or the model writes nothing.
-    pub async fn summarize(
-        &self,
-        conversation: &Conversation,
-        deadline: Option<Deadline>,
-    ) -> Result<Done<String>, Undone> {
-        let prompt = self.prompt(Task::Summary, conversation);
-        let ask = self.ask(&prompt, deadline);
-        let mut done = self.text(prompt, ask).await?;
+    pub async fn summarize(&self, conversation: &Conversation, terms: &Terms) -> Result<Done<String>, Undone> {
+        let prompt = self
+            .prompt_within(Task::Summary, conversation, terms)
+            .await
+            .map_err(Undone::before)?;
+        let ask = self.ask(Task::Summary, &prompt, terms);
+        let guard = self.guard(&prompt);
+        let mut done = self.text(prompt, ask, &guard).await?;
         done.result = at_most(&done.result, LONGEST);
         Ok(done)
     }

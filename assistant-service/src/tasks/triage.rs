@@ -1,24 +1,21 @@
 //! Judging a ticket. The model's judgement is read as strictly as if an enemy had written it.
 
-use std::sync::Arc;
-
 use serde_json::{Map, Value, json};
-use service_kit::deadline::Deadline;
 
 use super::Assistant;
-use super::hand_off::at_most;
-use super::whole::{Done, Undone};
+use super::hand_off::sentence;
+use super::terms::Terms;
+use super::whole::{Done, Undone, mending};
 use crate::conversation::{Category, Conversation};
 use crate::groq::engine::{CallRecord, Schema};
 use crate::groq::failure::{Failure, Kind};
+use crate::guard::Guard;
+use crate::language::Language;
 use crate::prompt::Prompt;
 use crate::prompt::catalog::Task;
-use crate::prompt::untrusted::clean;
 
 /// The most characters of the reason, as the contract says.
 const LONGEST_WHY: usize = 500;
-/// A language tag is shorter than this; the longest in use have about 20.
-const LONGEST_TAG: usize = 35;
 
 /// Those that a model which is held to the schema may name; `und` stands for all others. Without a schema any tag is taken.
 const LANGUAGES: &[&str] = &[
@@ -36,8 +33,8 @@ pub struct Judgement {
     pub priority: Priority,
     /// How the customer feels.
     pub sentiment: Sentiment,
-    /// The customer's language, as BCP 47 writes it.
-    pub language: String,
+    /// The customer's language.
+    pub language: Language,
     /// How sure the model says it is, 0 to 1.
     pub confidence: f64,
     /// Whether a person should answer.
@@ -108,61 +105,56 @@ pub(super) fn schema() -> Schema {
 }
 
 impl Assistant {
-    /// Judges `conversation`. Asks a second time where the first answer is not of the form.
+    /// Judges `conversation`. Asks a second time where the first answer is not of the form, and nothing was mended yet.
     ///
     /// # Errors
     /// Where the provider fails, or the second answer is not of the form either.
-    pub async fn triage(
-        &self,
-        conversation: &Conversation,
-        deadline: Option<Deadline>,
-    ) -> Result<Done<Judgement>, Undone> {
-        let prompt = self.prompt(Task::Triage, conversation);
+    pub async fn triage(&self, conversation: &Conversation, terms: &Terms) -> Result<Done<Judgement>, Undone> {
+        let prompt = self
+            .prompt_within(Task::Triage, conversation, terms)
+            .await
+            .map_err(Undone::before)?;
         let mut calls = Vec::new();
-        match self.judge(&prompt, deadline, &mut calls).await {
+        match self.judge(&prompt, terms, &mut calls).await {
             Ok(result) => Ok(Done { result, prompt, calls }),
             Err(failure) => Err(Undone::new(failure, prompt, calls)),
         }
     }
 
-    async fn judge(
-        &self,
-        prompt: &Prompt,
-        deadline: Option<Deadline>,
-        calls: &mut Vec<CallRecord>,
-    ) -> Result<Judgement, Failure> {
-        let first = self.judge_once(prompt, deadline, calls).await?;
-        let mistake = match read(&first) {
+    async fn judge(&self, prompt: &Prompt, terms: &Terms, calls: &mut Vec<CallRecord>) -> Result<Judgement, Failure> {
+        let first = self.judge_once(prompt, terms, calls).await?;
+        let guard = self.guard(prompt);
+        let mistake = match read(&first, &guard) {
             Ok(judgement) => return Ok(judgement),
             Err(mistake) => mistake,
         };
+        if !terms.allowance.repair() {
+            tracing::info!(
+                ?mistake,
+                "a judgement was not of the form, after output that was mended"
+            );
+            return Err(Failure::new(Kind::InvalidOutput));
+        }
         tracing::info!(?mistake, "a judgement was not of the form; asking again");
         let wrong = format!("(This is what you answered. {mistake} Answer again, with the whole JSON object only.)");
         let again = self.writer.repair(prompt, &first, &wrong);
-        let second = self.judge_once(&again, deadline, calls).await?;
-        read(&second).map_err(|mistake| {
+        let second = self.judge_once(&again, terms, calls).await.map_err(mending)?;
+        read(&second, &guard).map_err(|mistake| {
             tracing::info!(?mistake, "a judgement was not of the form again");
             Failure::new(Kind::InvalidOutput)
         })
     }
 
-    async fn judge_once(
-        &self,
-        prompt: &Prompt,
-        deadline: Option<Deadline>,
-        calls: &mut Vec<CallRecord>,
-    ) -> Result<String, Failure> {
-        let mut ask = self.ask(prompt, deadline);
-        ask.schema = Some(Arc::clone(&self.triage));
-        self.whole(prompt, ask, calls).await
+    async fn judge_once(&self, prompt: &Prompt, terms: &Terms, calls: &mut Vec<CallRecord>) -> Result<String, Failure> {
+        self.whole(prompt, self.ask(Task::Triage, prompt, terms), calls).await
     }
 }
 
-/// Reads a judgement; fields that nobody asked for are passed over.
+/// Reads a judgement, of which the reason is held to `guard`; fields that nobody asked for are passed over.
 ///
 /// # Errors
 /// The first thing that is wrong with it.
-pub fn read(answer: &str) -> Result<Judgement, Mistake> {
+pub fn read(answer: &str, guard: &Guard) -> Result<Judgement, Mistake> {
     let Ok(Value::Object(fields)) = serde_json::from_str(answer) else {
         return Err(Mistake::NotAnObject);
     };
@@ -192,7 +184,7 @@ pub fn read(answer: &str) -> Result<Judgement, Mistake> {
         "angry" => Sentiment::Angry,
         _ => return Err(Mistake::Wrong("sentiment", "one of positive, neutral, negative, angry")),
     };
-    let language = language(word(&fields, "language")?);
+    let language = Language::parse(word(&fields, "language")?);
     let language = language.ok_or(Mistake::Wrong("language", "a BCP 47 tag, such as en or pt-BR"))?;
     let confidence = field(&fields, "confidence")?.as_f64();
     let confidence = confidence.filter(|sure| (0.0..=1.0).contains(sure));
@@ -200,9 +192,9 @@ pub fn read(answer: &str) -> Result<Judgement, Mistake> {
     let needs_human = field(&fields, "needs_human")?.as_bool();
     let needs_human = needs_human.ok_or(Mistake::Wrong("needs_human", "true or false"))?;
     let why = word(&fields, "why")?;
-    if why.trim().is_empty() {
-        return Err(Mistake::Wrong("why", "a sentence"));
-    }
+    let why = Some(why).filter(|why| !why.trim().is_empty());
+    let why = why.and_then(|why| sentence(why, LONGEST_WHY, guard));
+    let why = why.ok_or(Mistake::Wrong("why", "a sentence"))?;
     Ok(Judgement {
         category,
         priority,
@@ -210,7 +202,7 @@ pub fn read(answer: &str) -> Result<Judgement, Mistake> {
         language,
         confidence,
         needs_human,
-        why: at_most(&clean(why), LONGEST_WHY),
+        why,
     })
 }
 
@@ -223,41 +215,20 @@ fn word<'a>(fields: &'a Map<String, Value>, name: &'static str) -> Result<&'a st
     text.ok_or(Mistake::Wrong(name, "a string"))
 }
 
-/// A language tag of the usual kind (a language of two or three letters, then subtags), written as is usual.
-fn language(tag: &str) -> Option<String> {
-    let tag = tag.trim();
-    if tag.len() > LONGEST_TAG {
-        return None;
-    }
-    let mut parts = tag.split('-');
-    let first = parts.next()?;
-    if !(2..=3).contains(&first.len()) || !first.bytes().all(|byte| byte.is_ascii_alphabetic()) {
-        return None;
-    }
-    let mut written = first.to_ascii_lowercase();
-    for part in parts {
-        if !(1..=8).contains(&part.len()) || !part.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            return None;
-        }
-        let mut part = part.to_ascii_lowercase();
-        match part.len() {
-            2 => part.make_ascii_uppercase(),
-            4 => part.get_mut(..1)?.make_ascii_uppercase(),
-            _ => {}
-        }
-        written.push('-');
-        written.push_str(&part);
-    }
-    // A subtag of one letter announces another.
-    let last = written.rsplit('-').next().unwrap_or_default();
-    (last.len() > 1).then_some(written)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use std::sync::Arc;
+
     use super::*;
+    use crate::guard::hosts::Hosts;
+    use crate::guard::mark::Mark;
+
+    fn read(answer: &str) -> Result<Judgement, Mistake> {
+        let guard = Guard::new(Mark::new().unwrap(), Hosts::default(), Arc::default());
+        super::read(answer, &guard)
+    }
 
     fn right() -> Value {
         json!({"why": "A fire.", "category": "technical", "priority": "urgent", "sentiment": "angry",
@@ -279,13 +250,17 @@ mod tests {
                 category: Category::Technical,
                 priority: Priority::Urgent,
                 sentiment: Sentiment::Angry,
-                language: "pt-BR".to_owned(),
+                language: Language::parse("pt-BR").unwrap(),
                 confidence: 1.0,
                 needs_human: true,
                 why: "A fire.".to_owned(),
             }
         );
         assert!(with("more", json!(1)).is_ok());
+        assert_eq!(
+            with("why", json!("See <b>[x](http://y.example)")).unwrap().why,
+            "See < b>[x] (http:// y.example)"
+        );
         let long = with("why", json!("語".repeat(501))).unwrap().why;
         assert_eq!(long.chars().count(), 500);
     }
@@ -352,21 +327,7 @@ mod tests {
     #[test]
     fn the_languages_that_are_offered_are_taken_as_they_are() {
         for tag in LANGUAGES.iter().copied() {
-            assert_eq!(language(tag).as_deref(), Some(tag));
-        }
-    }
-
-    #[test]
-    fn languages_are_written_as_usual() {
-        for (tag, written) in [
-            ("EN", "en"),
-            ("zh-hant-tw", "zh-Hant-TW"),
-            ("es-419", "es-419"),
-            ("de-CH-1996", "de-CH-1996"),
-            ("und", "und"),
-            ("en-a-bbb", "en-a-bbb"),
-        ] {
-            assert_eq!(language(tag).as_deref(), Some(written), "{tag}");
+            assert_eq!(Language::parse(tag).unwrap().tag(), tag);
         }
     }
 
@@ -379,7 +340,7 @@ mod tests {
             if let Ok(judgement) = read(&answer) {
                 prop_assert!((0.0..=1.0).contains(&judgement.confidence));
                 prop_assert!((1..=500).contains(&judgement.why.chars().count()));
-                prop_assert!(judgement.language.is_ascii() && judgement.language.len() <= LONGEST_TAG);
+                prop_assert!(judgement.language.tag().is_ascii() && judgement.language.tag().len() <= 35);
             }
         }
     }

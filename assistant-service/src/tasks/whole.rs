@@ -4,6 +4,7 @@ use super::Assistant;
 use crate::error::Error;
 use crate::groq::engine::{Ask, CallRecord, Failed};
 use crate::groq::failure::{Failure, Kind};
+use crate::guard::{Guard, Stopped};
 use crate::prompt::Prompt;
 
 /// A result, and what it took.
@@ -29,6 +30,15 @@ pub struct Undone {
 }
 
 impl Undone {
+    /// Before anything was asked.
+    pub(super) fn before(error: Error) -> Self {
+        Self {
+            error,
+            prompt: None,
+            calls: Vec::new(),
+        }
+    }
+
     pub(super) fn new(failure: Failure, prompt: Prompt, calls: Vec<CallRecord>) -> Self {
         Self {
             error: failure.into(),
@@ -39,7 +49,8 @@ impl Undone {
 }
 
 impl Assistant {
-    /// Asks for a whole answer, trimmed and not empty; adds the calls to `calls`.
+    /// Asks for a whole answer, trimmed and not empty, in the model's own words: with placeholders, and not yet inert. Adds the
+    /// calls to `calls`.
     pub(super) async fn whole(
         &self,
         prompt: &Prompt,
@@ -50,10 +61,7 @@ impl Assistant {
             Ok(completed) => (Ok(completed.text), completed.calls),
             Err(Failed { failure, calls }) => (Err(failure), calls),
         };
-        let before = calls.len() as i32;
-        for mut call in made {
-            call.started.call_no += before;
-            call.ended.call_no += before;
+        for call in made {
             self.learn(prompt, &call.ended);
             calls.push(call);
         }
@@ -61,17 +69,36 @@ impl Assistant {
         if text.is_empty() {
             return Err(Failure::new(Kind::Empty));
         }
+        if self.guard(prompt).is_given_away_by(&text) {
+            return Err(stop(Stopped::Instructions));
+        }
         Ok(text)
     }
 
-    /// A task whose answer is a text.
-    pub(super) async fn text(&self, prompt: Prompt, ask: Ask) -> Result<Done<String>, Undone> {
+    /// A task whose answer is a text, which is held to `guard`.
+    pub(super) async fn text(&self, prompt: Prompt, ask: Ask, guard: &Guard) -> Result<Done<String>, Undone> {
         let mut calls = Vec::new();
-        match self.whole(&prompt, ask, &mut calls).await {
-            Ok(result) => Ok(Done { result, prompt, calls }),
+        let text = self.whole(&prompt, ask, &mut calls).await;
+        let told = text.and_then(|text| guard.whole(&text).map_err(stop));
+        match told.map(|told| told.trim().to_owned()) {
+            Ok(result) if !result.is_empty() => Ok(Done { result, prompt, calls }),
+            Ok(_) => Err(Undone::new(Failure::new(Kind::Empty), prompt, calls)),
             Err(failure) => Err(Undone::new(failure, prompt, calls)),
         }
     }
+}
+
+/// How an answer fails that was to be mended: where no call was left for that, as it was before.
+pub(super) fn mending(failure: Failure) -> Failure {
+    match failure.kind {
+        Kind::OverAllowance => Failure::new(Kind::InvalidOutput),
+        _ => failure,
+    }
+}
+
+fn stop(stopped: Stopped) -> Failure {
+    tracing::warn!(why = %stopped, "an answer is not told");
+    Failure::new(stopped.into())
 }
 
 /// Trimmed, lines ending in `\n`, and without control characters.

@@ -143,6 +143,18 @@ async fn twice_wrong_or_wrong_after_text_is_a_typed_failure() {
 }
 
 #[tokio::test]
+async fn several_calls_are_one_hand_off() {
+    for apart in [true, false] {
+        let (desk, _sim) = Desk::simulated(&[]).await;
+        let marked = format!("Help [sim:tool-calls tool=hand_off count=2 apart={apart}]");
+        let reply = desk.reply(about(&marked)).await;
+        assert!(reply.finished(), "{reply:?}");
+        let handed_off = outline(&reply).into_iter().filter(|line| line.starts_with("hand_off"));
+        assert_eq!(handed_off.count(), 1);
+    }
+}
+
+#[tokio::test]
 async fn a_draft_is_offered_no_tool_and_none_is_taken() {
     let (desk, sim) = Desk::simulated(&[]).await;
     let draft = |newest: &str| proto::StreamReplyRequest {

@@ -3,6 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use deskhand_proto::assistant::v1 as proto;
 use deskhand_proto::assistant::v1::assistant_service_client::AssistantServiceClient;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
@@ -40,7 +41,7 @@ async fn address_of(child: &mut Child, log: &mut String) -> (String, BufReader<t
 #[tokio::test]
 async fn it_serves_is_healthy_ends_on_sigterm_and_its_log_holds_no_secret_and_no_words() {
     let sim = groq_sim::start(groq_sim::Settings::instant()).await.unwrap();
-    for (level, words_allowed) in [("info", false), ("trace", true)] {
+    for level in ["info", "trace"] {
         let mut child = program()
             .env("ASSISTANT_SERVICE_ADDR", "127.0.0.1:0")
             .env("GROQ_BASE_URL", sim.base_url())
@@ -67,13 +68,36 @@ async fn it_serves_is_healthy_ends_on_sigterm_and_its_log_holds_no_secret_and_no
             .await
             .unwrap();
         for words in [
-            "secretword [sim:ok]",
+            "secretword secretbox@mail.example +49 30 5550123 [sim:ok]",
+            "secretword secretbox@mail.example [sim:cut]",
+            "secretword [sim:error-event]",
+            "secretword [sim:tool-calls tool=hand_off arguments=\"{\\\"why\\\": \\\"secretword [EMAIL_1]\\\"}\"]",
             "secretword [sim:rate-limit]",
             "secretword [sim:status code=500 message=\"secretword\"]",
         ] {
             let mut stream = client.stream_reply(about(words)).await.unwrap().into_inner();
             while let Ok(Some(_)) = stream.message().await {}
         }
+        for task in [proto::Task::Reply, proto::Task::Triage] {
+            let request = proto::RenderPromptRequest {
+                conversation: about("secretword secretbox@mail.example").conversation,
+                task: task.into(),
+                ..Default::default()
+            };
+            client.render_prompt(request).await.unwrap();
+        }
+        let rewrite = proto::RewriteRequest {
+            text: "secretword secretbox@mail.example".to_owned(),
+            tone: proto::Tone::Formal.into(),
+            ..Default::default()
+        };
+        client.rewrite(rewrite).await.unwrap();
+        let conversation = about("secretword secretbox@mail.example [sim:bad-json kind=wrong-type]").conversation;
+        let request = proto::TriageRequest {
+            conversation,
+            ..Default::default()
+        };
+        client.triage(request).await.unwrap();
         drop(client);
 
         kill_process(Pid::from_raw(child.id().unwrap().cast_signed()).unwrap(), Signal::TERM).unwrap();
@@ -85,8 +109,9 @@ async fn it_serves_is_healthy_ends_on_sigterm_and_its_log_holds_no_secret_and_no
             log.contains("call to the provider failed") && log.contains("RateLimited"),
             "{log}"
         );
-        if !words_allowed {
-            assert!(!log.contains("secretword") && !log.contains("org_"), "{log}");
+        for words in ["secretword", "secretbox", "EMAIL_1", "5550123", "org_"] {
+            let line = log.lines().find(|line| line.contains(words));
+            assert!(line.is_none(), "{level}: {words} in {line:?}");
         }
     }
 }
@@ -115,6 +140,8 @@ async fn help_names_every_variable_and_shows_no_key() {
         "GROQ_BASE_URL",
         "GROQ_API_KEY",
         "GROQ_MODEL",
+        "REDACT",
+        "LINKS_ALLOWED",
         "RUST_LOG",
     ] {
         assert!(help.contains(variable), "{variable}");
@@ -130,6 +157,8 @@ async fn wrong_settings_end_it_with_their_name() {
         ("ASSISTANT_SERVICE_ADDR", "here"),
         ("GROQ_API_KEY", "with a\nline break"),
         ("GROQ_API_KEY", ""),
+        ("REDACT", "everything"),
+        ("LINKS_ALLOWED", "https://example.com"),
         ("RUST_LOG", "a=b=c"),
     ] {
         let command = program()
@@ -141,7 +170,9 @@ async fn wrong_settings_end_it_with_their_name() {
         let said = String::from_utf8(output.stderr).unwrap();
         let flag = variable
             .replace("GROQ_TOTAL_LIMIT", "--total-limit")
-            .replace("ASSISTANT_SERVICE_ADDR", "--listen");
+            .replace("ASSISTANT_SERVICE_ADDR", "--listen")
+            .replace("REDACT", "--redact")
+            .replace("LINKS_ALLOWED", "--links-allowed");
         let flag = flag.replace("GROQ_BASE_URL", "--groq-base-url");
         assert!(said.contains(&flag), "{variable}: {said}");
         assert!(!said.contains("line break"));

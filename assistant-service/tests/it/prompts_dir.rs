@@ -31,13 +31,19 @@ async fn health(desk: &Desk, service: &str) -> ServingStatus {
     answer.unwrap().into_inner().status()
 }
 
+/// What stands between the lines that hold the mark.
 async fn instructions(desk: &Desk) -> String {
     let request = proto::RenderPromptRequest {
         conversation: Some(conversation("hello")),
         ..Default::default()
     };
     let mut rendered = desk.client.clone().render_prompt(request).await.unwrap().into_inner();
-    rendered.messages.remove(0).content
+    unmarked(&rendered.messages.remove(0).content)
+}
+
+fn unmarked(instructions: &str) -> String {
+    let (_, instructions) = instructions.split_once("\n\n").unwrap();
+    instructions.rsplit_once("\n\n").unwrap().0.to_owned()
 }
 
 async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
@@ -66,7 +72,7 @@ async fn a_file_overrides_ours_and_a_change_is_taken_while_it_runs() {
     let reply = desk.reply(about("hello")).await;
     assert_eq!(reply.started().prompt_version, overridden[0].version);
     let sent = sim.control().requests().pop().unwrap().body["messages"][0]["content"].clone();
-    assert_eq!(sent, "Answer in rhymes about general.");
+    assert_eq!(unmarked(sent.as_str().unwrap()), "Answer in rhymes about general.");
 
     write(folder.path(), "reply/general.j2", "Answer in prose.");
     until("the change is taken", async || {

@@ -5,29 +5,15 @@ use std::time::{Duration, Instant};
 use deskhand_proto::assistant::v1 as proto;
 use deskhand_proto::assistant::v1::assistant_service_server::SERVICE_NAME;
 use tonic::Code;
-use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
-use tonic_health::pb::health_client::HealthClient;
 
 use crate::harness::{Desk, about, reason};
-
-async fn health(desk: &Desk, service: &str) -> ServingStatus {
-    let request = HealthCheckRequest {
-        service: service.to_owned(),
-    };
-    HealthClient::new(desk.channel.clone())
-        .check(request)
-        .await
-        .unwrap()
-        .into_inner()
-        .status()
-}
 
 #[tokio::test]
 async fn it_is_healthy_as_a_whole_and_by_name() {
     let (desk, _sim) = Desk::simulated(&[]).await;
-    assert_eq!(health(&desk, "").await, ServingStatus::Serving);
-    assert_eq!(health(&desk, SERVICE_NAME).await, ServingStatus::Serving);
+    assert_eq!(desk.health("").await, ServingStatus::Serving);
+    assert_eq!(desk.health(SERVICE_NAME).await, ServingStatus::Serving);
     service_kit::probe::healthy(desk.address).await.unwrap();
 }
 

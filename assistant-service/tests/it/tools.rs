@@ -89,3 +89,25 @@ async fn arguments_that_are_no_json_are_handed_on_and_other_tools_are_not() {
             .any(|progress| matches!(progress, Progress::ToolCall { .. }))
     );
 }
+
+#[tokio::test]
+async fn several_calls_in_one_answer_are_all_handed_on_in_order() {
+    for scenario in ["count=3", "count=3 apart=true", "count=3 apart=true after=4"] {
+        let arguments = r#"{\"why\": \"x\"}"#;
+        let marked = format!("[sim:tool-calls tool=hand_off {scenario} arguments=\"{arguments}\"]");
+        let (result, told) = asked(&marked).await;
+        result.unwrap();
+        let calls = told
+            .iter()
+            .filter(|progress| matches!(progress, Progress::ToolCall { .. }));
+        assert_eq!(calls.count(), 3, "{scenario}");
+        let [.., Progress::ToolCall { name, arguments }, Progress::CallEnded(ended)] = told.as_slice() else {
+            panic!("{told:?}");
+        };
+        assert_eq!((name.as_str(), arguments.as_str()), ("hand_off", r#"{"why": "x"}"#));
+        assert!(ended.usage.output > 0);
+    }
+    // More than anybody needs are no answer.
+    let (result, _) = asked("[sim:tool-calls tool=hand_off count=17 arguments=\"{}\"]").await;
+    assert!(matches!(result.unwrap_err().kind, Kind::Protocol(_)));
+}

@@ -3,6 +3,7 @@
 mod account;
 mod admin;
 mod prompt;
+mod reply;
 mod ticket;
 mod values;
 
@@ -16,8 +17,9 @@ pub(crate) use self::account::{
 };
 pub(crate) use self::admin::{Admin, Audit, SetRole, User, Users};
 pub(crate) use self::prompt::{Assistant, Prompt, Render};
+pub(crate) use self::reply::{By, Chat, Draft, ListReplies, Rate, Replies, Reply, ReplyId, Rewrite, Usage};
 pub(crate) use self::ticket::{
-    AssignTicket, Events, Inbox, ListTickets, NewTicket, Note, Reply, Say, ShowTicket, Ticket, UpdateTicket, Watch,
+    AssignTicket, Events, Inbox, ListTickets, NewTicket, Note, OfTicket, Say, ShowTicket, Ticket, UpdateTicket, Watch,
 };
 pub(crate) use self::values::{Assignee, Person};
 use crate::launch;
@@ -30,6 +32,7 @@ Environment:
   DESKHAND_PASSWORD    the password of `signup` and `login`
   DESKHAND_TOKEN       an access token to use instead of the stored session; it is not renewed
   XDG_CONFIG_HOME      sessions are kept in its folder deskhand/ (default ~/.config)
+  VISUAL, EDITOR       the editor of `/edit` in `chat`
   NO_COLOR             no colour
 
 Exit codes:
@@ -39,7 +42,7 @@ Exit codes:
   3    not logged in, or the credentials were not accepted
   4    not found
   5    refused: invalid argument, precondition not met, no permission
-  6    unavailable, overloaded, timed out, or the stream was interrupted
+  6    unavailable, overloaded, timed out, or the stream was interrupted and could not be taken up again
   7    no answer came of the reply: it failed, was overtaken or cancelled, or was handed to a person
   130  interrupted at a prompt, or twice
   141  the reader of standard output went away";
@@ -65,7 +68,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, help_heading = EVERYWHERE, env = "TICKET_SERVICE_ADDR", value_name = "ADDRESS")]
     pub(crate) server: Option<String>,
 
-    /// How long a call may take, such as `10`, `1.5s`, `500ms` or `2m` [default: 30s, streams 5m].
+    /// How long a call may take, such as `10`, `1.5s`, `500ms` or `2m` [default: 30s; streams 5m; summary, triage and rewrite 3m].
     #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,
 
@@ -114,8 +117,28 @@ pub(crate) enum Client {
     Say(Say),
     /// List the tickets that wait for the desk and are nobody's or one's own, the most urgent first; for agents.
     Inbox(Inbox),
+    /// Converse in a ticket: each line is a message, and the assistant answers it.
+    ///
+    /// An answer that breaks off is taken up again where it was, within --timeout. Ctrl-C stops an answer, and leaves at the
+    /// second time; Ctrl-D ends. To agents the answer is a draft, to accept, edit or discard; /help lists the commands.
+    ///
+    /// Works without a terminal too: each line of standard input is a message, standard output has the answers alone, and
+    /// what goes wrong ends it with its exit code. Where the assistant had to begin anew, a line in brackets says that the
+    /// text above is void; --whole is spared that. With --json: a line for the ticket, each message, and each event.
+    Chat(Chat),
     /// Ask the assistant to answer a ticket, and show the answer as it is written.
+    ///
+    /// An answer that breaks off is taken up again where it was, within --timeout; --attach goes on with one from another
+    /// command. Where the assistant had to begin anew after text was written to something other than a terminal, a line in
+    /// brackets says that the text above is void, and the exit code is 1; --whole is spared that.
     Reply(Reply),
+    /// Decide on what the assistant drafted; for agents.
+    #[command(subcommand)]
+    Draft(Draft),
+    /// Have the assistant write a text anew in another tone; for agents.
+    Rewrite(Rewrite),
+    /// Show what the assistant cost: calls, tokens and dollars; for admins.
+    Usage(Usage),
     /// Manage accounts, as an admin.
     #[command(subcommand)]
     Admin(Admin),

@@ -21,7 +21,7 @@ pub(crate) struct Assistant {
 pub(crate) enum Prompt {
     /// List the prompts, their versions, and which of them are the operator's own.
     List(Assistant),
-    /// Show exactly what a task would send to the model. Nothing is sent.
+    /// Show what a task would send to the model, with what its placeholders stand for. Nothing is sent.
     Render(Render),
 }
 
@@ -50,6 +50,9 @@ pub(crate) struct Render {
     /// How it is to sound.
     #[arg(long, requires = "text")]
     pub(crate) tone: Option<Tone>,
+    /// Exactly what would leave: with placeholders such as `[EMAIL_1]` in the place of personal data and secrets.
+    #[arg(long)]
+    pub(crate) redacted: bool,
     #[command(flatten)]
     pub(crate) assistant: Assistant,
 }

@@ -25,6 +25,10 @@ pub(crate) enum Ticket {
     Note(Note),
     /// What happened to a ticket, oldest first.
     Events(Events),
+    /// Have the assistant say what a ticket is about and where it stands, internal notes included; for agents.
+    Summary(OfTicket),
+    /// Have the assistant judge a ticket, and set category, priority and language accordingly; for agents.
+    Triage(OfTicket),
     /// Show what happens to tickets as it happens, until Ctrl-C.
     ///
     /// A feed that breaks off is taken up again where it was, however long that takes: nothing is missed or shown twice.
@@ -72,16 +76,6 @@ pub(crate) struct Say {
     /// Only for agents and admins to read.
     #[arg(long)]
     pub(crate) internal: bool,
-}
-
-#[derive(Args)]
-pub(crate) struct Reply {
-    /// The ticket's id.
-    #[arg(value_parser = parse_id)]
-    pub(crate) ticket: Uuid,
-    /// Write nothing before the answer is whole.
-    #[arg(long)]
-    pub(crate) whole: bool,
 }
 
 /// Which tickets.
@@ -200,6 +194,13 @@ pub(crate) struct Watch {
     /// Begin after this cursor, which --json tells, instead of now.
     #[arg(long, value_name = "CURSOR", default_value = "", hide_default_value = true)]
     pub(crate) after: String,
+}
+
+#[derive(Args)]
+pub(crate) struct OfTicket {
+    /// The ticket's id.
+    #[arg(value_parser = parse_id)]
+    pub(crate) ticket: Uuid,
 }
 
 #[derive(Args)]

@@ -154,6 +154,14 @@ pub(super) fn parse_time(text: &str) -> Result<Timestamp, String> {
     })
 }
 
+/// A day, as the contract takes it.
+pub(super) fn parse_day(text: &str) -> Result<String, String> {
+    match OffsetDateTime::parse(&format!("{text}T00:00:00Z"), &Rfc3339) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err("a day is 2026-01-31".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

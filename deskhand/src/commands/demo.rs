@@ -6,8 +6,8 @@ use deskhand_proto::tickets::v1::{
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use super::reply::{self, Answer};
-use super::{account, ticket};
+use super::answer::Answer;
+use super::{account, reply, ticket};
 use crate::connection::{Connection, new_request_id};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -145,6 +145,8 @@ mod tests {
             text: "hello".to_owned(),
             message: Some(posted.clone()),
             first_text_after: None,
+            reply_id: "r".to_owned(),
+            after_void: false,
         };
         let question = message("0", AuthorKind::Customer, "hello");
         assert!(check(&[posted.clone(), question.clone()], &answer).is_ok());

@@ -9,7 +9,7 @@ use crate::cli;
 use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::text::{moment, visible_line, words};
+use crate::text::{moment, shortened, visible_line, words};
 
 /// So many characters of a title say which it is.
 const LONGEST_VALUE: usize = 60;
@@ -99,20 +99,15 @@ fn value(field: &str, value: &str) -> String {
     match (field, value) {
         ("assignee_id", "") => "nobody".to_owned(),
         ("tags", "") => "none".to_owned(),
-        ("title", title) => format!("“{}”", shortened(&visible_line(title))),
+        ("title", title) => format!("“{}”", shortened(&visible_line(title), LONGEST_VALUE)),
         (_, value) => {
             let prefix = format!("TICKET_{}_", field.to_ascii_uppercase());
-            shortened(&visible_line(value.strip_prefix(&prefix).unwrap_or(value)))
+            shortened(
+                &visible_line(value.strip_prefix(&prefix).unwrap_or(value)),
+                LONGEST_VALUE,
+            )
         }
     }
-}
-
-fn shortened(text: &str) -> String {
-    if text.chars().count() <= LONGEST_VALUE {
-        return text.to_owned();
-    }
-    let begin: String = text.chars().take(LONGEST_VALUE - 1).collect();
-    format!("{begin}…")
 }
 
 #[cfg(test)]
@@ -208,6 +203,5 @@ mod tests {
         };
         let row = row(&event);
         assert!(!row.contains(|c: char| c.is_control() || c == '\u{202e}'), "{row:?}");
-        assert_eq!(shortened(&"é".repeat(61)).chars().count(), 60);
     }
 }

@@ -25,14 +25,28 @@ pub(crate) async fn show<P: Page>(
     output: &mut Output,
     ask: impl AsyncFn(i32, String) -> Result<P, Failure>,
 ) -> Result<(), Failure> {
+    show_table(args, output, None, P::rows, ask).await
+}
+
+/// The same with a line above, and with lines that depend on what was asked for.
+pub(super) async fn show_table<P: Page>(
+    args: cli::Paging,
+    output: &mut Output,
+    mut head: Option<String>,
+    rows: impl Fn(&P) -> Vec<String>,
+    ask: impl AsyncFn(i32, String) -> Result<P, Failure>,
+) -> Result<(), Failure> {
     let mut page_token = args.page_token;
     let mut wanted = args.limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
     loop {
         let page = ask(wanted.map_or(args.page_size, page_size), page_token).await?;
-        let rows = page.rows();
+        let rows = rows(&page);
         if output.is_json() {
             output.document(P::NAME, &page)?;
         } else {
+            if let Some(head) = head.take() {
+                output.heading(&head)?;
+            }
             for row in &rows {
                 output.line(row)?;
             }

@@ -1,5 +1,6 @@
 //! `prompt list`, `prompt render`: what the model is told.
 
+use std::collections::HashMap;
 use std::fs;
 
 use deskhand_proto::FILE_DESCRIPTOR_SET;
@@ -45,6 +46,7 @@ async fn list(args: &cli::Assistant, global: &Global, output: &mut Output) -> Re
 
 async fn render(args: cli::Render, global: &Global, output: &mut Output) -> Result<(), Failure> {
     let assistant = Assistant::new(&args.assistant, global)?;
+    let redacted = args.redacted;
     let request = request(args)?;
     let answer = assistant
         .call(request, async |mut client, request| client.render_prompt(request).await)
@@ -61,9 +63,44 @@ async fn render(args: cli::Render, global: &Global, output: &mut Output) -> Resu
             output.line("")?;
         }
         output.heading(&format!("── {} ──", message.role))?;
-        output.line(&message.content)?;
+        // The instructions are ours, and hold no value of anybody's.
+        if redacted || message.role == "system" {
+            output.line(&message.content)?;
+        } else {
+            output.line(&resolved(&message.content, &answer.placeholders))?;
+        }
+    }
+    if !redacted && !answer.placeholders.is_empty() {
+        output.note("Personal data and secrets do not leave: --redacted shows what does.");
     }
     Ok(())
+}
+
+/// `content` with what its placeholders stand for. What that is may look like a placeholder itself.
+fn resolved(content: &str, placeholders: &[proto::Placeholder]) -> String {
+    let known: HashMap<_, _> = placeholders
+        .iter()
+        .map(|one| (one.placeholder.as_str(), one.original.as_str()))
+        .collect();
+    let mut resolved = String::with_capacity(content.len());
+    let mut rest = content;
+    while let Some(at) = rest.find('[') {
+        let (before, from) = rest.split_at(at);
+        resolved.push_str(before);
+        let end = from.find(']').map_or(from.len(), |end| end + 1);
+        let name = from.get(..end).unwrap_or_default();
+        rest = match known.get(name) {
+            Some(original) => {
+                resolved.push_str(original);
+                from.get(end..).unwrap_or_default()
+            }
+            None => {
+                resolved.push('[');
+                from.get(1..).unwrap_or_default()
+            }
+        };
+    }
+    resolved + rest
 }
 
 fn request(args: cli::Render) -> Result<proto::RenderPromptRequest, Failure> {
@@ -120,6 +157,24 @@ mod tests {
         assert_eq!(conversation.category(), TicketCategory::Billing);
         assert_eq!(conversation.turns[0].author_kind(), AuthorKind::Agent);
         assert!(conversation.turns[0].internal);
+    }
+
+    #[test]
+    fn placeholders_are_resolved_once() {
+        let placeholder = |placeholder: &str, original: &str| proto::Placeholder {
+            placeholder: placeholder.to_owned(),
+            original: original.to_owned(),
+        };
+        let known = [
+            placeholder("[EMAIL_1]", "a@b.example"),
+            placeholder("[TEXT_1]", "[EMAIL_1]"),
+        ];
+        let content = "[[EMAIL_1]] [TEXT_1] [EMAIL_2] [x [ ]ö[EMAIL_1]";
+        assert_eq!(
+            resolved(content, &known),
+            "[a@b.example] [EMAIL_1] [EMAIL_2] [x [ ]öa@b.example"
+        );
+        assert_eq!(resolved(content, &[]), content);
     }
 
     #[test]

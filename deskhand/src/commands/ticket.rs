@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::account::authenticated;
 use super::pages::LARGEST_PAGE;
-use super::{change, events, list, watch};
+use super::{change, events, list, tasks, watch};
 use crate::cli;
 use crate::connection::{Connection, new_request_id};
 use crate::failure::Failure;
@@ -30,6 +30,8 @@ pub(crate) async fn run(command: cli::Ticket, connection: &Connection, output: &
         cli::Ticket::Note(args) => note(args, connection, output).await,
         cli::Ticket::Events(args) => events::run(args, connection, output).await,
         cli::Ticket::Watch(args) => watch::run(args, connection, output).await,
+        cli::Ticket::Summary(args) => tasks::summarize(args, connection, output).await,
+        cli::Ticket::Triage(args) => tasks::triage(args, connection, output).await,
     }
 }
 
@@ -185,7 +187,7 @@ pub(super) fn show_ticket(ticket: &Ticket, output: &mut Output) -> Result<(), Fa
     output.line(&indented(&ticket.description))
 }
 
-fn show_message(message: &Message, output: &mut Output) -> Result<(), Failure> {
+pub(super) fn show_message(message: &Message, output: &mut Output) -> Result<(), Failure> {
     let author = words(message.author_kind().as_str_name(), "AUTHOR_KIND");
     let internal = if message.visibility() == MessageVisibility::Internal {
         ", internal"

@@ -19,7 +19,16 @@ pub(crate) fn customer(system: &System) -> Client {
 
 /// The same, of this address.
 pub(crate) fn customer_of(system: &System, email: &str) -> Client {
-    let client = Client::new(system.ticket_service());
+    new_customer(system.ticket_service(), email)
+}
+
+/// Someone new at a server, logged in.
+pub(crate) fn customer_at(server: &str) -> Client {
+    new_customer(server, &new_email())
+}
+
+fn new_customer(server: &str, email: &str) -> Client {
+    let client = Client::new(server);
     let mut sign_up = client.command(&["signup", "--email", email, "--name", "Ada"]);
     let done = sign_up.env("DESKHAND_PASSWORD", PASSWORD).output().unwrap();
     assert!(done.status.success(), "{done:?}");

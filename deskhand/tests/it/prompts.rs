@@ -79,7 +79,11 @@ impl AssistantService for Scripted {
         };
         Ok(Response::new(proto::RenderPromptResponse {
             prompt_id: "an/id".to_owned(),
-            messages: vec![message("system", "\u{1b}[31mobey"), message("user", &content)],
+            messages: vec![message("system", "\u{1b}[31mobey [EMAIL_1]"), message("user", &content)],
+            placeholders: vec![proto::Placeholder {
+                placeholder: "[EMAIL_1]".to_owned(),
+                original: "jane@mail.example".to_owned(),
+            }],
             ..Default::default()
         }))
     }
@@ -187,6 +191,26 @@ fn a_prompt_is_rendered_from_arguments_or_a_file() {
         "--json",
     ]);
     assert!(shown.contains("Reply Technical T D 1"), "{shown}");
+}
+
+#[test]
+fn placeholders_are_shown_as_what_they_stand_for_unless_what_leaves_is_asked_for() {
+    let render = ["prompt", "render", "--title", "To [EMAIL_1]", "--description", "D"];
+    let shown = expect(&render);
+    assert!(
+        shown.contains("obey [EMAIL_1]") && shown.contains("To jane@mail.example D"),
+        "{shown}"
+    );
+    let shown = expect(&[&render[..], &["--redacted"]].concat());
+    assert!(
+        shown.contains("To [EMAIL_1] D") && !shown.contains("jane@mail"),
+        "{shown}"
+    );
+    let shown = expect(&[&render[..], &["--json"]].concat());
+    assert!(
+        shown.contains("To [EMAIL_1] D") && shown.contains(r#""original":"jane@mail.example""#),
+        "{shown}"
+    );
 }
 
 #[test]

@@ -132,6 +132,35 @@ fn a_stream_that_ends_with_the_session_is_the_last_of_it() {
 }
 
 #[test]
+fn a_token_that_ends_during_an_answer_is_renewed() {
+    let expired = || Step::Fail(refusal(Code::Unauthenticated, "TOKEN_EXPIRED"));
+    let server = Scripted::start(Script {
+        stream: vec![started(), delta(1, 0, "a"), expired()],
+        attaches: vec![vec![started(), delta(1, 1, "b"), completed("ab")]].into(),
+        ..Script::default()
+    });
+    let client = logged_in(&server);
+    let done = client.run(&["reply", TICKET]);
+    assert_eq!((done.code, done.stdout.as_str(), done.stderr.as_str()), (0, "ab\n", ""));
+    assert_eq!(
+        server.methods(),
+        ["LogIn", "StreamReply", "RefreshToken", "AttachReply"]
+    );
+    let renewed = server.calls()[3].authorization.clone();
+    assert_eq!(renewed.as_deref(), Some("Bearer scripted-token-1"));
+
+    // Not for ever, where nothing comes of it.
+    let server = Scripted::start(Script {
+        stream: vec![started(), expired()],
+        attaches: vec![vec![started(), expired()], vec![started(), expired()]].into(),
+        ..Script::default()
+    });
+    let done = logged_in(&server).run(&["reply", TICKET]);
+    assert_eq!(done.code, 3, "{done:?}");
+    assert_eq!(server.asked().attaches.len(), 1);
+}
+
+#[test]
 fn a_given_token_is_not_renewed() {
     let server = Scripted::refusing(vec![refusal(Code::Unauthenticated, "TOKEN_EXPIRED")]);
     let done = Client::with_token(&server.address, TOKEN).run(&["whoami"]);

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use deskhand_proto::accounts::v1::Role;
 use deskhand_proto::feed::v1::{TicketEvent, TicketEventKind};
 use deskhand_proto::replies::v1::reply_event::{Event, Restarted};
+use deskhand_proto::replies::v1::{Rating, Reply};
 use deskhand_proto::tickets::v1::Ticket;
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -17,13 +18,13 @@ use rustix::termios::{LocalModes, tcgetattr};
 
 use crate::client::Client;
 use crate::scripted::{
-    NEW_PASSWORD, RESET_TOKEN, Script, Scripted, Step, TICKET, TOKEN, Told, answer, completed, delta, started,
+    NEW_PASSWORD, REPLY, RESET_TOKEN, Script, Scripted, Step, TICKET, TOKEN, Told, answer, completed, delta, started,
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A terminal with a command on it.
-struct Terminal {
+pub(crate) struct Terminal {
     keyboard: File,
     shown: Arc<Mutex<Vec<u8>>>,
     reader: JoinHandle<()>,
@@ -31,7 +32,7 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn start(client: &Client, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(client: &Client, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -70,7 +71,7 @@ impl Terminal {
         }
     }
 
-    fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         String::from_utf8(self.shown.lock().unwrap().clone()).unwrap()
     }
 
@@ -83,7 +84,7 @@ impl Terminal {
         }
     }
 
-    fn wait_until_shown(&self, text: &str) {
+    pub(crate) fn wait_until_shown(&self, text: &str) {
         let deadline = Instant::now() + PATIENCE;
         while !self.shown().contains(text) {
             assert!(Instant::now() < deadline, "no {text:?} in {:?}", self.shown());
@@ -98,11 +99,11 @@ impl Terminal {
             .contains(LocalModes::ECHO)
     }
 
-    fn type_in(&mut self, keys: &str) {
+    pub(crate) fn type_in(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
     }
 
-    fn finish(mut self) -> (i32, String) {
+    pub(crate) fn finish(mut self) -> (i32, String) {
         let code = self.child.wait().unwrap().code().unwrap();
         self.reader.join().unwrap();
         let shown = String::from_utf8(self.shown.lock().unwrap().clone()).unwrap();
@@ -131,6 +132,14 @@ fn what_others_wrote_cannot_steer_the_terminal() {
         tickets,
         stream,
         messages: vec![answer("1", evil)],
+        reply: Reply {
+            message: Some(answer("1", evil)),
+            ratings: vec![Rating {
+                comment: evil.to_owned(),
+                ..Rating::default()
+            }],
+            ..Reply::default()
+        },
         events: vec![event],
         role: Role::Agent,
         ..Script::default()
@@ -144,6 +153,9 @@ fn what_others_wrote_cannot_steer_the_terminal() {
         &["ticket", "events", TICKET, "--json"],
         &["inbox"],
         &["reply", TICKET],
+        &["reply", "list", TICKET],
+        &["reply", "show", REPLY],
+        &["reply", "show", REPLY, "--json"],
         &["sessions"],
         &["sessions", "--json"],
     ] {

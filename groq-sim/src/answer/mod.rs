@@ -24,7 +24,7 @@ pub(crate) struct Answer {
     /// Generated and billed whether or not it is shown.
     pub(crate) reasoning: Vec<String>,
     pub(crate) content: Vec<String>,
-    pub(crate) tool_call: Option<ToolCall>,
+    pub(crate) tool_calls: Vec<ToolCall>,
     pub(crate) finish_reason: Cow<'static, str>,
 }
 
@@ -42,8 +42,7 @@ impl Answer {
     }
 
     pub(crate) fn completion_tokens(&self) -> u32 {
-        let call = self.tool_call.as_ref().map_or(0, |call| call.tokens);
-        (self.reasoning.len() + self.content.len()) as u32 + call
+        (self.reasoning.len() + self.content.len()) as u32 + tokens_of(&self.tool_calls)
     }
 }
 
@@ -62,16 +61,16 @@ pub(crate) fn compose(request: &ChatRequest, prompt: &Prompt, scenario: &Scenari
         return Answer {
             reasoning,
             content: Vec::new(),
-            tool_call: None,
+            tool_calls: Vec::new(),
             finish_reason: "length".into(),
         };
     }
 
     let mut reasoning = reasoning(request, prompt, scenario);
     let mut content = content(request, prompt, scenario, habits);
-    let tool_call = tool_call(request, prompt, scenario);
+    let tool_calls = tool_calls(request, prompt, scenario);
     let mut finish_reason = Cow::Borrowed("stop");
-    if tool_call.is_some() {
+    if !tool_calls.is_empty() {
         let before = if let Fault::ToolCalls { after, .. } = scenario.fault {
             after
         } else {
@@ -96,15 +95,15 @@ pub(crate) fn compose(request: &ChatRequest, prompt: &Prompt, scenario: &Scenari
     let mut answer = Answer {
         reasoning: Vec::new(),
         content: Vec::new(),
-        tool_call,
+        tool_calls,
         finish_reason,
     };
-    let call_tokens = answer.tool_call.as_ref().map_or(0, |call| call.tokens as usize);
+    let call_tokens = tokens_of(&answer.tool_calls) as usize;
     if reasoning.len() + content.len() + call_tokens > budget {
-        // Reasoning comes first, so it eats the budget first; a tool call that does not fit is not made.
+        // Reasoning comes first, so it eats the budget first; tool calls that do not fit are not made.
         reasoning.truncate(budget);
         content.truncate(budget - reasoning.len());
-        answer.tool_call = None;
+        answer.tool_calls.clear();
         answer.finish_reason = "length".into();
     }
     answer.reasoning = reasoning;
@@ -165,33 +164,44 @@ fn structured<'a>(request: &'a ChatRequest, scenario: &Scenario) -> Option<(Valu
     asked.then(|| (json!({"answer": quote(), "model": request.model.id}), NO_SCHEMA))
 }
 
-fn tool_call(request: &ChatRequest, prompt: &Prompt, scenario: &Scenario) -> Option<ToolCall> {
+fn tokens_of(calls: &[ToolCall]) -> u32 {
+    calls.iter().map(|call| call.tokens).sum()
+}
+
+fn tool_calls(request: &ChatRequest, prompt: &Prompt, scenario: &Scenario) -> Vec<ToolCall> {
     let named = |name: &str| request.tools.iter().find(|tool| tool.name == name);
-    let (name, parameters, arguments) = match (&scenario.fault, &request.tool_choice) {
-        (Fault::ToolCalls { tool, arguments, .. }, _) => {
+    let (name, parameters, arguments, count) = match (&scenario.fault, &request.tool_choice) {
+        (
+            Fault::ToolCalls {
+                tool, arguments, count, ..
+            },
+            _,
+        ) => {
             let known = tool.as_deref().map_or(request.tools.first(), named);
             let name = tool.clone().or_else(|| known.map(|tool| tool.name.clone()));
             (
                 name.unwrap_or_else(|| "simulated_tool".to_owned()),
                 parameters_of(known),
                 arguments.clone(),
+                if request.parallel_tool_calls { *count } else { 1 },
             )
         }
-        (_, ToolChoice::Required) => {
-            let first = request.tools.first();
-            (first?.name.clone(), parameters_of(first), None)
-        }
-        (_, ToolChoice::Named(name)) => (name.clone(), parameters_of(named(name)), None),
-        (_, ToolChoice::None | ToolChoice::Auto) => return None,
+        (_, ToolChoice::Required) => match request.tools.first() {
+            Some(first) => (first.name.clone(), parameters_of(Some(first)), None, 1),
+            None => return Vec::new(),
+        },
+        (_, ToolChoice::Named(name)) => (name.clone(), parameters_of(named(name)), None, 1),
+        (_, ToolChoice::None | ToolChoice::Auto) => return Vec::new(),
     };
     let arguments = arguments.unwrap_or_else(|| schema::fill(parameters, &text::quote(request)).to_string());
     let tokens = (tokens::count(&name) + tokens::count(&arguments)) as u32;
-    Some(ToolCall {
-        id: format!("fc_{:016x}", prompt.digest),
-        name,
-        arguments,
+    let call = |index: u64| ToolCall {
+        id: format!("fc_{:016x}", prompt.digest.wrapping_add(index)),
+        name: name.clone(),
+        arguments: arguments.clone(),
         tokens,
-    })
+    };
+    (0..u64::from(count)).map(call).collect()
 }
 
 fn parameters_of(tool: Option<&Tool>) -> &Value {

@@ -91,7 +91,15 @@ fn admit(simulator: &Simulator, headers: &HeaderMap, request_id: &str, request: 
     match chosen {
         Ok(scenario) => {
             entry.update(|call| call.scenario = scenario.to_string());
-            let plan = plan(simulator, request_id, request, &prompt, &scenario, limits, counted);
+            let played = Played {
+                request_id,
+                request,
+                prompt: &prompt,
+                scenario: &scenario,
+                limits,
+                counted,
+            };
+            let plan = plan(simulator, &played, Plan::make);
             if matches!(plan.status, 413 | 429) {
                 entry.release();
             }
@@ -104,15 +112,25 @@ fn admit(simulator: &Simulator, headers: &HeaderMap, request_id: &str, request: 
     }
 }
 
-fn plan(
-    simulator: &Simulator,
-    request_id: &str,
-    request: &ChatRequest,
-    prompt: &Prompt,
-    scenario: &Scenario,
-    limits: Limits,
-    counted: Option<Counted>,
-) -> Plan {
+/// A scenario, and the request that it meets.
+pub(super) struct Played<'a> {
+    pub(super) request_id: &'a str,
+    pub(super) request: &'a ChatRequest,
+    pub(super) prompt: &'a Prompt,
+    pub(super) scenario: &'a Scenario,
+    pub(super) limits: Limits,
+    pub(super) counted: Option<Counted>,
+}
+
+pub(super) fn plan(simulator: &Simulator, played: &Played<'_>, make: impl FnOnce(&Parts<'_>) -> Plan) -> Plan {
+    let Played {
+        request_id,
+        request,
+        prompt,
+        scenario,
+        limits,
+        counted,
+    } = *played;
     let (pace, habits, script) = {
         let dials = simulator.dials();
         let script = match &scenario.fault {
@@ -130,7 +148,7 @@ fn plan(
         seed: request.seed.unwrap_or((prompt.digest % 2_000_000_000) as i64),
     };
     let cached_tokens = simulator.prompts.look_up(request, prompt, simulator.clock.now());
-    Plan::make(&Parts {
+    make(&Parts {
         envelope: &envelope,
         request,
         answer: &answer,
@@ -148,7 +166,7 @@ fn plan(
 }
 
 /// Waits as long as the plan says before the headers. A client that leaves drops this, and with it everything.
-async fn hold(plan: &Plan, entry: &Entry) {
+pub(super) async fn hold(plan: &Plan, entry: &Entry) {
     let mut generating = Generating {
         plan,
         entry,
@@ -187,7 +205,7 @@ fn prompt_independent(model: &str) -> u64 {
         .fold(7, |sum, byte| (sum * 31 + u64::from(byte)) % (1 << 40))
 }
 
-fn respond(plan: Plan, entry: Entry, reset: Reset) -> Response {
+pub(super) fn respond(plan: Plan, entry: Entry, reset: Reset) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::from_u16(plan.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in &plan.headers {

@@ -27,6 +27,7 @@ pub(super) fn router() -> Router<Arc<Simulator>> {
     Router::new()
         .route("/limits", get(limits).put(set_limits))
         .route("/model-scenario", put(set_model_scenario))
+        .route("/list-scenario", put(set_list_scenario))
         .route("/availability", put(set_availability))
         .route("/language", put(set_language))
         .route("/model-speed", put(set_model_speed))
@@ -78,6 +79,17 @@ struct ModelScenario {
 async fn set_model_scenario(State(control): State<Control>, body: Sent<ModelScenario>) -> Answer {
     let ModelScenario { model, scenario } = body?.0;
     control.set_model_scenario(&model, scenario);
+    Ok(Json(status_of(&control)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListScenario {
+    scenario: Option<Scenario>,
+}
+
+async fn set_list_scenario(State(control): State<Control>, body: Sent<ListScenario>) -> Answer {
+    control.set_list_scenario(body?.0.scenario);
     Ok(Json(status_of(&control)))
 }
 

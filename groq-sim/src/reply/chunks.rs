@@ -93,20 +93,19 @@ pub(super) fn content(parts: &Parts<'_>, token: &str) -> Event {
     event(chunk(parts, vec![choice(delta, None)], None, None, None), notes)
 }
 
-/// `tokens` is how many of the call's are counted with the chunk.
-pub(super) fn tool_call(parts: &Parts<'_>, call: &answer::ToolCall, tokens: u32) -> Event {
-    let function = Function {
-        name: &call.name,
-        arguments: &call.arguments,
-    };
-    let whole = ToolCall {
+/// Calls of tools, each whole, of which the first has this index; `tokens` is how many of theirs are counted with the chunk.
+pub(super) fn tool_calls(parts: &Parts<'_>, calls: &[answer::ToolCall], first: usize, tokens: u32) -> Event {
+    let whole = calls.iter().enumerate().map(|(index, call)| ToolCall {
         id: &call.id,
         kind: "function",
-        function,
-        index: Some(0),
-    };
+        function: Function {
+            name: &call.name,
+            arguments: &call.arguments,
+        },
+        index: u32::try_from(first + index).ok(),
+    });
     let delta = Delta {
-        tool_calls: Some([whole]),
+        tool_calls: Some(whole.collect()),
         ..Delta::default()
     };
     let notes = Notes { tokens, ..one_chunk() };

@@ -1,4 +1,6 @@
-//! An answer in one piece.
+//! An answer in one piece, and the list of models, which is one too.
+
+use std::time::Duration;
 
 use super::framing::{Notes, Piece, Step, cut_up};
 use super::headers::{self, Standing};
@@ -6,6 +8,7 @@ use super::{Generating, Hold, Parts, Plan};
 use crate::answer;
 use crate::request::Reasoning;
 use crate::scenario::Fault;
+use crate::settings::milliseconds;
 use crate::wire::{Choice, Completion, Function, Message, ToolCall, XGroq};
 
 pub(super) fn plan(parts: &Parts<'_>) -> Plan {
@@ -16,7 +19,6 @@ pub(super) fn plan(parts: &Parts<'_>) -> Plan {
     let answer = parts.answer;
     let text = text(parts);
     let body = body(parts, &text);
-    let (half, _) = body.split_at(body.len() / 2);
     let counted = |usage| Notes {
         chunks: 1,
         tokens: answer.completion_tokens(),
@@ -30,45 +32,10 @@ pub(super) fn plan(parts: &Parts<'_>) -> Plan {
     };
 
     let fault = &parts.scenario.fault;
-    let mut steps = Vec::new();
-    // Everything was generated, and is billed, before the first byte: a body that breaks off costs as much.
-    let mut send_half = |tail: Option<Step>| {
-        let notes = Notes {
-            chunks: 0,
-            text: String::new(),
-            ..counted(0)
-        };
-        cut_up(
-            &mut steps,
-            Piece {
-                bytes: half.to_vec().into(),
-                notes,
-            },
-            fault,
-        );
-        steps.push(Step::Flush);
-        steps.extend(tail);
-    };
-    match fault {
-        Fault::SilentBeforeFirstToken => steps.push(Step::Hang),
-        Fault::SilentInMiddle { .. } => send_half(Some(Step::Hang)),
-        Fault::EndEarly { .. } => send_half(None),
-        Fault::Cut { how, .. } => send_half(Some(Step::Cut(*how))),
-        _ => {
-            let usage = u32::from(!matches!(fault, Fault::Usage { times: 0 }));
-            cut_up(
-                &mut steps,
-                Piece {
-                    bytes: body.clone().into(),
-                    notes: counted(usage),
-                },
-                fault,
-            );
-        }
-    }
-    let complete = !matches!(
+    let (steps, complete) = in_one_piece(
         fault,
-        Fault::SilentBeforeFirstToken | Fault::SilentInMiddle { .. } | Fault::EndEarly { .. } | Fault::Cut { .. }
+        &body,
+        &counted(u32::from(!matches!(fault, Fault::Usage { times: 0 }))),
     );
     Plan {
         hold: Hold::For(pace.to_first_token() + pace.per_token() * answer.completion_tokens()),
@@ -82,6 +49,57 @@ pub(super) fn plan(parts: &Parts<'_>) -> Plan {
             reasoning_tokens: answer.reasoning_tokens(),
         }),
     }
+}
+
+/// The list of models.
+pub(super) fn list(parts: &Parts<'_>, body: &[u8]) -> Plan {
+    let mut headers = headers::request_id(&parts.envelope.request_id);
+    headers.push(headers::content_type("application/json"));
+    let notes = Notes {
+        chunks: 1,
+        ..Notes::default()
+    };
+    let (steps, complete) = in_one_piece(&parts.scenario.fault, body, &notes);
+    Plan {
+        hold: Hold::For(parts.scenario.options.ttft_ms.map_or(Duration::ZERO, milliseconds)),
+        status: 200,
+        headers,
+        length: complete.then_some(body.len() as u64),
+        steps,
+        bill: None,
+        generating: None,
+    }
+}
+
+/// A body that is sent whole, or as far as the fault lets it; and whether it is whole.
+pub(super) fn in_one_piece(fault: &Fault, body: &[u8], notes: &Notes) -> (Vec<Step>, bool) {
+    let mut steps = Vec::new();
+    let mut send = |bytes: &[u8], notes: Notes| {
+        let bytes = bytes.to_vec().into();
+        cut_up(&mut steps, Piece { bytes, notes }, fault);
+    };
+    let tail = match fault {
+        Fault::SilentBeforeFirstToken => return (vec![Step::Hang], false),
+        Fault::SilentInMiddle { .. } => Some(Step::Hang),
+        Fault::EndEarly { .. } => None,
+        Fault::Cut { how, .. } => Some(Step::Cut(*how)),
+        _ => {
+            send(body, notes.clone());
+            return (steps, true);
+        }
+    };
+    // Everything was generated, and is billed, before the first byte: a body that breaks off costs as much.
+    let (half, _) = body.split_at(body.len() / 2);
+    let broken = Notes {
+        chunks: 0,
+        text: String::new(),
+        usage: 0,
+        ..notes.clone()
+    };
+    send(half, broken);
+    steps.push(Step::Flush);
+    steps.extend(tail);
+    (steps, false)
 }
 
 /// The visible text.
@@ -107,18 +125,16 @@ fn body(parts: &Parts<'_>, text: &str) -> Vec<u8> {
     let usage = parts.bill.usage(answer.completion_tokens(), answer.reasoning_tokens());
     let reasoning = answer.reasoning.concat();
     let shown = request.reasoning == Reasoning::Parsed && !reasoning.is_empty();
-    let tool_calls = answer.tool_call.as_ref().map(|call| {
-        let function = Function {
+    let calls = answer.tool_calls.iter().map(|call| ToolCall {
+        id: &call.id,
+        kind: "function",
+        function: Function {
             name: &call.name,
             arguments: &call.arguments,
-        };
-        [ToolCall {
-            id: &call.id,
-            kind: "function",
-            function,
-            index: None,
-        }]
+        },
+        index: None,
     });
+    let tool_calls = Some(calls.collect::<Vec<_>>()).filter(|calls| !calls.is_empty());
     // A tool call without words has no `content`; every other message has one, be it empty.
     let content = (tool_calls.is_none() || !text.is_empty()).then_some(text);
     let completion = Completion {

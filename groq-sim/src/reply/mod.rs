@@ -84,14 +84,24 @@ pub(crate) enum Hold {
 
 impl Plan {
     pub(crate) fn make(parts: &Parts<'_>) -> Self {
-        let mut plan = if let Some(script) = parts.script {
-            script::plan(parts, script)
-        } else if let Some(failure) = failure::of(parts) {
-            failure
-        } else if parts.request.stream {
-            stream::plan(parts)
-        } else {
-            completion::plan(parts)
+        Self::of(parts, || {
+            if parts.request.stream {
+                stream::plan(parts)
+            } else {
+                completion::plan(parts)
+            }
+        })
+    }
+
+    /// The list of models, as far as the scenario lets it be one.
+    pub(crate) fn list(parts: &Parts<'_>, body: &[u8]) -> Self {
+        Self::of(parts, || completion::list(parts, body))
+    }
+
+    fn of(parts: &Parts<'_>, well: impl FnOnce() -> Self) -> Self {
+        let mut plan = match parts.script {
+            Some(script) => script::plan(parts, script),
+            None => failure::of(parts).unwrap_or_else(well),
         };
         if parts.scenario.fault == Fault::SilentBeforeHeaders {
             plan.hold = Hold::Forever;

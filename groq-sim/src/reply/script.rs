@@ -27,6 +27,7 @@ pub(super) fn plan(parts: &Parts<'_>, script: &Script) -> Plan {
         status,
         tokens: 0,
         reasoning_tokens: 0,
+        calls: 0,
         wait: Duration::ZERO,
     };
     let items = after.iter().filter_map(|step| play.item(step)).collect();
@@ -80,6 +81,8 @@ struct Play<'a> {
     /// Generated so far.
     tokens: u32,
     reasoning_tokens: u32,
+    /// Calls of tools so far.
+    calls: usize,
     /// Pauses since the last item.
     wait: Duration,
 }
@@ -174,12 +177,14 @@ impl Play<'_> {
             id: call
                 .id
                 .clone()
-                .unwrap_or_else(|| format!("fc_{}", &self.parts.envelope.request_id)),
+                .unwrap_or_else(|| format!("fc_{}_{}", self.parts.envelope.request_id, self.calls)),
             name: call.name.clone(),
             arguments: call.arguments.clone(),
             tokens,
         };
-        chunks::tool_call(self.parts, &whole, tokens)
+        let event = chunks::tool_calls(self.parts, &[whole], self.calls, tokens);
+        self.calls += 1;
+        event
     }
 
     fn unframed(&mut self, bytes: Vec<u8>) -> Item {

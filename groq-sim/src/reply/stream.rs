@@ -46,18 +46,20 @@ fn whole(parts: &Parts<'_>) -> Whole {
     let content = parts.answer.content.iter();
     events.extend(content.map(|token| after(per_token, chunks::content(parts, token))));
     let text_ends = events.len();
-    if let Some(call) = &parts.answer.tool_call {
-        // The call comes in one chunk when its last token is there.
+    let calls = parts.answer.tool_calls.as_slice();
+    let apart = matches!(parts.scenario.fault, Fault::ToolCalls { apart: true, .. });
+    let together = if apart { 1 } else { calls.len().max(1) };
+    for (chunk, calls) in calls.chunks(together).enumerate() {
+        // They come in one chunk when the last token is there.
         let token = Notes {
             tokens: 1,
             ..Notes::default()
         };
-        let held_back = call.tokens.saturating_sub(1);
+        let tokens: u32 = calls.iter().map(|call| call.tokens).sum();
+        let held_back = tokens.saturating_sub(1);
         events.extend((0..held_back).map(|_| Item::Silent(per_token, token.clone())));
-        events.push(after(
-            per_token,
-            chunks::tool_call(parts, call, call.tokens - held_back),
-        ));
+        let event = chunks::tool_calls(parts, calls, chunk * together, tokens - held_back);
+        events.push(after(per_token, event));
     }
     // The first token comes with the role.
     if let Some(Item::Event(Event { wait, .. }) | Item::Silent(wait, _)) = events.get_mut(1) {

@@ -19,7 +19,6 @@ pub(super) fn check_ranges(fields: &Fields) -> Result<(), Refusal> {
     if fields.get("user").is_some_and(|user| !user.is_string()) {
         return Err(Refusal::invalid("'user' : value must be a string", Some("user")));
     }
-    flag(fields, "parallel_tool_calls")?;
     Ok(())
 }
 

@@ -31,6 +31,8 @@ pub(crate) struct ChatRequest {
     pub(crate) service_tier: String,
     pub(crate) tools: Vec<Tool>,
     pub(crate) tool_choice: ToolChoice,
+    /// Whether an answer may hold several calls of tools.
+    pub(crate) parallel_tool_calls: bool,
     pub(crate) format: Format,
     /// Tools and schemas are part of the prompt; this is their text.
     pub(crate) attachments: String,
@@ -129,6 +131,7 @@ pub(crate) fn parse(body: &Value, availability: &BTreeMap<String, Availability>)
         stop: fields::stop(&fields)?,
         seed: fields.get("seed").and_then(Value::as_i64),
         service_tier: fields::service_tier(&fields)?,
+        parallel_tool_calls: fields::flag(&fields, "parallel_tool_calls")?.unwrap_or(true),
         attachments: attachments(&fields),
         messages,
         tools,

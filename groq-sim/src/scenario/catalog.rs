@@ -256,7 +256,7 @@ pub const SCENARIOS: &[Entry] = &[
     },
     Entry {
         name: "tool-calls",
-        summary: "a tool call in one chunk, finish_reason tool_calls",
+        summary: "tool calls, each whole in one chunk, finish_reason tool_calls",
         parameters: &[
             count("after", "0", "tokens of visible text before the call"),
             text("tool", "", "the tool's name; unset: the first of the request"),
@@ -265,6 +265,12 @@ pub const SCENARIOS: &[Entry] = &[
                 "",
                 "sent as they are, valid or not; unset: made to fit the tool's schema",
             ),
+            count(
+                "count",
+                "1",
+                "how many calls of it; one where the request says parallel_tool_calls: false",
+            ),
+            flag("apart", "false", "each call in a chunk of its own, not all in one"),
         ],
     },
     Entry {

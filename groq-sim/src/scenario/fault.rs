@@ -99,6 +99,10 @@ pub enum Fault {
         tool: Option<String>,
         #[serde(default)]
         arguments: Option<String>,
+        #[serde(default = "one")]
+        count: u8,
+        #[serde(default)]
+        apart: bool,
     },
     Usage {
         #[serde(default = "three")]
@@ -142,6 +146,9 @@ pub enum Fault {
     },
 }
 
+fn one() -> u8 {
+    1
+}
 fn five() -> usize {
     5
 }
@@ -267,6 +274,7 @@ impl Fault {
                 code, error: Some(_), ..
             } if *code != 400 => "error goes with code=400",
             Self::TooLarge { code, .. } if ![413, 429].contains(code) => "the code is 413 or 429",
+            Self::ToolCalls { count, .. } if !(1..=32).contains(count) => "there are 1 to 32 calls",
             Self::Usage { times } if *times > 3 => "usage comes at most three times",
             Self::RateLimit { wait: Some(wait), .. } if !(0.0..=1e6).contains(wait) => "wait is 0 to 1000000 seconds",
             _ => return Ok(()),

@@ -51,6 +51,7 @@ fn the_readme_names_every_variable_and_endpoint() {
         "/_sim/model-speed",
         "/_sim/limits",
         "/_sim/model-scenario",
+        "/_sim/list-scenario",
         "/_sim/availability",
         "/_sim/language",
         "/_sim/advance",

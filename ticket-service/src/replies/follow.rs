@@ -102,6 +102,7 @@ impl Follow {
                 }
             }
             if service.is_stopping() {
+                (follow.attempt, follow.heard) = (attempt, offset);
                 follow.stop();
                 return Ok(follow);
             }

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod feed;
+mod replies;
 mod tickets;
 
 use std::collections::VecDeque;
@@ -15,21 +16,19 @@ use deskhand_proto::accounts::v1::auth_service_server::AuthServiceServer;
 use deskhand_proto::accounts::v1::user_service_server::UserServiceServer;
 use deskhand_proto::feed::v1::feed_service_server::FeedServiceServer;
 use deskhand_proto::feed::v1::{TicketEvent, WatchTicketsRequest};
-use deskhand_proto::replies::v1 as replies;
 use deskhand_proto::replies::v1::reply_event::{Completed, Delta, Event, Started};
-use deskhand_proto::replies::v1::reply_service_server::{ReplyService, ReplyServiceServer};
+use deskhand_proto::replies::v1::reply_service_server::ReplyServiceServer;
 use deskhand_proto::replies::v1::{
-    AttachReplyRequest, AttachReplyResponse, CancelReplyRequest, CancelReplyResponse, GetReplyRequest,
-    GetReplyResponse, ListRepliesRequest, ListRepliesResponse, ReplyEvent, StreamReplyRequest, StreamReplyResponse,
+    AcceptDraftRequest, AttachReplyRequest, GetUsageRequest, RateReplyRequest, Reply, RewriteTextRequest, UsageRow,
 };
 use deskhand_proto::tickets::v1::ticket_service_server::TicketServiceServer;
 use deskhand_proto::tickets::v1::{
     AssignTicketRequest, AuthorKind, ListTicketsRequest, Message, PostMessageRequest, Ticket, UpdateTicketRequest,
 };
-use tokio::sync::{mpsc, oneshot};
-use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tokio::sync::oneshot;
+use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Request, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use self::accounts::Tokens;
@@ -38,6 +37,8 @@ pub(crate) use self::feed::Told;
 pub(crate) const TICKET: &str = "019a2f3e-7c1b-7d40-8a55-0123456789ab";
 /// Whoever calls.
 pub(crate) const ME: &str = "019a2f3e-7c1b-7d40-8a55-0000000000aa";
+/// The reply that every stream is of.
+pub(crate) const REPLY: &str = "019a2f3e-7c1b-7d40-8a55-0000000000bb";
 pub(crate) const TOKEN: &str = "scripted-token";
 /// What a password can be reset by, and to.
 pub(crate) const RESET_TOKEN: &str = "scripted-reset";
@@ -48,8 +49,17 @@ pub(crate) const NEW_PASSWORD: &str = "another correct horse";
 pub(crate) struct Script {
     /// How calls fail, first come first served, before any succeeds.
     pub(crate) refusals: Vec<Status>,
-    /// What a reply's stream does.
+    /// How the next calls of some methods fail, each when it is its turn.
+    pub(crate) later: VecDeque<(&'static str, Status)>,
+    /// What the first stream of a reply that is asked for does, and what the later ones do.
     pub(crate) stream: Vec<Step>,
+    pub(crate) streams: VecDeque<Vec<Step>>,
+    /// What each stream of a reply that is attached to does; a later one hangs.
+    pub(crate) attaches: VecDeque<Vec<Step>>,
+    /// What the reply is, where it is asked for as such.
+    pub(crate) reply: Reply,
+    /// What is in each page of usage.
+    pub(crate) usage: VecDeque<Vec<UsageRow>>,
     /// What stands in every ticket, newest first.
     pub(crate) messages: Vec<Message>,
     /// What is in the only page of tickets.
@@ -93,6 +103,11 @@ pub(crate) struct Asked {
     pub(crate) assignments: Vec<AssignTicketRequest>,
     pub(crate) posts: Vec<PostMessageRequest>,
     pub(crate) feeds: Vec<WatchTicketsRequest>,
+    pub(crate) attaches: Vec<AttachReplyRequest>,
+    pub(crate) accepts: Vec<AcceptDraftRequest>,
+    pub(crate) ratings: Vec<RateReplyRequest>,
+    pub(crate) rewrites: Vec<RewriteTextRequest>,
+    pub(crate) usages: Vec<GetUsageRequest>,
 }
 
 /// The running server. It ends with the test.
@@ -146,6 +161,8 @@ impl Scripted {
                     _ = stopped => {}
                 }
             });
+            // A stream may wait for a test that has failed.
+            runtime.shutdown_background();
         });
         let address = address.recv().unwrap().to_string();
         Self {
@@ -210,9 +227,14 @@ pub(crate) fn refusal(code: Code, reason: &str) -> Status {
 }
 
 pub(crate) fn started() -> Step {
+    started_with(1)
+}
+
+/// Of an attempt.
+pub(crate) fn started_with(attempt: i32) -> Step {
     Step::Send(Event::Started(Started {
-        reply_id: "reply".to_owned(),
-        attempt: 1,
+        reply_id: REPLY.to_owned(),
+        attempt,
     }))
 }
 
@@ -264,6 +286,11 @@ impl State {
         if !script.refusals.is_empty() {
             return Err(script.refusals.remove(0));
         }
+        if script.later.front().is_some_and(|(refused, _)| *refused == method)
+            && let Some((_, status)) = script.later.pop_front()
+        {
+            return Err(status);
+        }
         let token = bearer.as_deref().and_then(|bearer| bearer.strip_prefix("Bearer "));
         if token.is_some_and(|token| script.expired.contains(&token)) {
             return Err(refusal(Code::Unauthenticated, "TOKEN_EXPIRED"));
@@ -278,130 +305,5 @@ impl State {
             title: "Title".to_owned(),
             ..Ticket::default()
         }
-    }
-}
-
-#[tonic::async_trait]
-impl ReplyService for State {
-    type StreamReplyStream = ReceiverStream<Result<StreamReplyResponse, Status>>;
-
-    async fn stream_reply(
-        &self,
-        request: Request<StreamReplyRequest>,
-    ) -> Result<Response<Self::StreamReplyStream>, Status> {
-        self.admit("StreamReply", &request, &request.get_ref().request_id)?;
-        let mut steps = VecDeque::from(std::mem::take(&mut self.script.lock().unwrap().stream));
-        let (send, receive) = mpsc::channel(1);
-        tokio::spawn(async move {
-            while let Some(step) = steps.pop_front() {
-                let sent = match step {
-                    Step::Send(event) => {
-                        let event = Some(ReplyEvent { event: Some(event) });
-                        send.send(Ok(StreamReplyResponse { event })).await
-                    }
-                    Step::Fail(status) => send.send(Err(status)).await,
-                    Step::Wait(gate) => {
-                        // A test that is gone wants nothing more.
-                        let _ = tokio::task::spawn_blocking(move || gate.recv()).await;
-                        Ok(())
-                    }
-                    Step::Hang => {
-                        send.closed().await;
-                        return;
-                    }
-                };
-                if sent.is_err() {
-                    return;
-                }
-            }
-        });
-        Ok(Response::new(ReceiverStream::new(receive)))
-    }
-
-    type AttachReplyStream = ReceiverStream<Result<AttachReplyResponse, Status>>;
-
-    async fn attach_reply(
-        &self,
-        request: Request<AttachReplyRequest>,
-    ) -> Result<Response<Self::AttachReplyStream>, Status> {
-        self.admit("AttachReply", &request, "")?;
-        Err(Status::unimplemented("not scripted"))
-    }
-
-    async fn list_replies(
-        &self,
-        request: Request<ListRepliesRequest>,
-    ) -> Result<Response<ListRepliesResponse>, Status> {
-        self.admit("ListReplies", &request, "")?;
-        Err(Status::unimplemented("not scripted"))
-    }
-
-    async fn cancel_reply(
-        &self,
-        request: Request<CancelReplyRequest>,
-    ) -> Result<Response<CancelReplyResponse>, Status> {
-        self.admit("CancelReply", &request, &request.get_ref().request_id)?;
-        Err(Status::unimplemented("not scripted"))
-    }
-
-    async fn get_reply(&self, request: Request<GetReplyRequest>) -> Result<Response<GetReplyResponse>, Status> {
-        self.admit("GetReply", &request, "")?;
-        Err(Status::unimplemented("not scripted"))
-    }
-
-    async fn accept_draft(
-        &self,
-        request: Request<replies::AcceptDraftRequest>,
-    ) -> Result<Response<replies::AcceptDraftResponse>, Status> {
-        self.admit("AcceptDraft", &request, &request.get_ref().request_id)?;
-        Err(Status::unimplemented("not scripted"))
-    }
-
-    async fn discard_draft(
-        &self,
-        request: Request<replies::DiscardDraftRequest>,
-    ) -> Result<Response<replies::DiscardDraftResponse>, Status> {
-        self.admit("DiscardDraft", &request, &request.get_ref().request_id)?;
-        Err(Status::unimplemented("not scripted"))
-    }
-
-    async fn rate_reply(
-        &self,
-        request: Request<replies::RateReplyRequest>,
-    ) -> Result<Response<replies::RateReplyResponse>, Status> {
-        self.admit("RateReply", &request, &request.get_ref().request_id)?;
-        Err(Status::unimplemented("not scripted"))
-    }
-
-    async fn summarize_ticket(
-        &self,
-        request: Request<replies::SummarizeTicketRequest>,
-    ) -> Result<Response<replies::SummarizeTicketResponse>, Status> {
-        self.admit("SummarizeTicket", &request, &request.get_ref().request_id)?;
-        Err(Status::unimplemented("not scripted"))
-    }
-
-    async fn triage_ticket(
-        &self,
-        request: Request<replies::TriageTicketRequest>,
-    ) -> Result<Response<replies::TriageTicketResponse>, Status> {
-        self.admit("TriageTicket", &request, &request.get_ref().request_id)?;
-        Err(Status::unimplemented("not scripted"))
-    }
-
-    async fn rewrite_text(
-        &self,
-        request: Request<replies::RewriteTextRequest>,
-    ) -> Result<Response<replies::RewriteTextResponse>, Status> {
-        self.admit("RewriteText", &request, &request.get_ref().request_id)?;
-        Err(Status::unimplemented("not scripted"))
-    }
-
-    async fn get_usage(
-        &self,
-        request: Request<replies::GetUsageRequest>,
-    ) -> Result<Response<replies::GetUsageResponse>, Status> {
-        self.admit("GetUsage", &request, "")?;
-        Err(Status::unimplemented("not scripted"))
     }
 }
