@@ -127,12 +127,10 @@ impl Way {
 pub(crate) async fn run(time: Duration) -> anyhow::Result<Table> {
     let provider = Provider::start(&[]).await?;
     let ops = free()?.to_string();
-    let variables = vec![
-        ("ASSISTANT_URL", provider.url()),
-        ("TICKET_OPS_ADDR", ops.clone()),
-        // One caller asks for them all.
-        ("CUSTOMER_ASKS_PER_HOUR", "1000000".to_owned()),
-    ];
+    // One caller asks for them all.
+    let endless = ["CUSTOMER_ASKS_PER_HOUR", "USER_TOKENS_PER_DAY", "DESK_TOKENS_PER_DAY"];
+    let mut variables: Vec<_> = endless.map(|name| (name, "0".to_owned())).into();
+    variables.extend([("ASSISTANT_URL", provider.url()), ("TICKET_OPS_ADDR", ops.clone())]);
     let desk = Desk::with(variables).await?;
     let gateway = Gateway::before(&desk, ops).await?;
     let token = log_in(&mut desk.client().await?, "first@example.com".to_owned(), PASSWORD)
