@@ -6,9 +6,9 @@ WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked -p ticket-service -p assistant-service -p groq-sim \
+    cargo build --release --locked -p ticket-service -p assistant-service -p groq-sim -p gateway \
     && mkdir -p /out /state \
-    && cp target/release/ticket-service target/release/assistant-service target/release/groq-sim /out/
+    && cd target/release && cp ticket-service assistant-service groq-sim gateway /out/
 
 # Has glibc and CA certificates, and no shell.
 FROM gcr.io/distroless/cc-debian12:nonroot AS program
@@ -33,6 +33,21 @@ ENV ASSISTANT_SERVICE_ADDR=0.0.0.0:50052
 EXPOSE 50052
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s CMD ["/usr/local/bin/assistant-service", "health"]
 ENTRYPOINT ["/usr/local/bin/assistant-service"]
+
+FROM envoyproxy/envoy:v1.40.0 AS envoy
+
+# The program writes what Envoy reads, from its settings, and becomes Envoy.
+FROM program AS gateway
+COPY --from=envoy /usr/local/bin/envoy /usr/local/bin/envoy
+COPY --from=build /out/gateway /usr/local/bin/gateway
+COPY --from=build --chown=65532:65532 /state /run/gateway
+ENV GATEWAY_ADDR=0.0.0.0:8080 \
+    GATEWAY_DIR=/run/gateway \
+    ENVOY_BIN=/usr/local/bin/envoy
+EXPOSE 8080
+HEALTHCHECK --interval=5s --timeout=3s --start-period=30s CMD ["/usr/local/bin/gateway", "health"]
+ENTRYPOINT ["/usr/local/bin/gateway"]
+CMD ["run"]
 
 FROM program AS groq-sim
 COPY --from=build /out/groq-sim /usr/local/bin/groq-sim

@@ -25,7 +25,8 @@ pub(crate) const ROUNDS: u32 = 3;
 pub(crate) const SCENARIO: &str = "[sim:ok tokens=64 reasoning=0 ttft_ms=0 token_ms=0]";
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
-pub(crate) struct Process(Child);
+/// A child, killed when dropped.
+pub(crate) struct Process(pub(crate) Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -41,6 +42,7 @@ pub(crate) fn start(program: &str, arguments: &[&str], variables: &[(&str, Strin
     Ok(Process(spawn_tied(command, OnParentDeath::Kill)?))
 }
 
+/// An address that was free a moment ago.
 pub(crate) fn free() -> anyhow::Result<SocketAddr> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
@@ -85,6 +87,11 @@ impl Provider {
             assistant,
             address,
         })
+    }
+
+    /// Where assistant-service is.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
     }
 
     /// A connection to assistant-service.

@@ -46,6 +46,11 @@ impl Desk {
         Self::on(local_postgres::throwaway()?, Vec::new()).await
     }
 
+    /// The same with further variables.
+    pub(crate) async fn with(variables: Vec<(&'static str, String)>) -> anyhow::Result<Self> {
+        Self::on(local_postgres::throwaway()?, variables).await
+    }
+
     /// The same on a database that keeps what it commits, with further variables.
     pub(crate) async fn durable(variables: Vec<(&'static str, String)>) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
@@ -97,6 +102,11 @@ impl Desk {
              SELECT gen_random_uuid(), 'user' || n || '@example.com', 'User', password_hash, role
              FROM users, generate_series(0, {USERS} - 1) n"
         ))
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.service.address
     }
 
     pub(crate) fn execute(&self, sql: &str) -> anyhow::Result<()> {

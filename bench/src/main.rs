@@ -5,6 +5,7 @@ mod argon2_slots;
 mod assistant;
 mod desk;
 mod feed;
+mod gateway;
 mod login_times;
 mod redaction;
 mod relay;
@@ -34,6 +35,8 @@ enum Scenario {
     Feed,
     /// What assistant-service adds to the provider's stream: time to the first token, and streams a second.
     Assistant,
+    /// JSON through the gateway against gRPC without it: GetTicket, and replies as server-sent events.
+    Gateway,
     /// Replies through both services, kept: time to the first token beside assistant-service alone, and replies a second.
     Replies,
     /// One reader that stalls among 1,000 streams of assistant-service: memory, and the others' times.
@@ -54,6 +57,7 @@ async fn main() -> anyhow::Result<()> {
         Scenario::Argon2Slots => argon2_slots::run(time).await?,
         Scenario::Feed => feed::run(time).await?,
         Scenario::Assistant => assistant::run(time).await?,
+        Scenario::Gateway => gateway::run(time).await?,
         Scenario::Replies => replies::run(time).await?,
         Scenario::StalledReader => stalled_reader::run(time).await?,
         Scenario::Redaction => tokio::task::spawn_blocking(move || redaction::run(time)).await??,

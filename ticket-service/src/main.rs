@@ -1,6 +1,6 @@
 //! The program: settings, logs, then one of its commands.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -44,6 +44,7 @@ async fn main() -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::from(ADMIN_EXISTS));
             }
         }
+        Command::Descriptors => std::io::stdout().write_all(deskhand_proto::FILE_DESCRIPTOR_SET)?,
         Command::Health => service_kit::probe::healthy(program.serve.listen).await?,
         Command::Keys(what) => {
             let folder = &program.serve.accounts.signing_keys_dir;

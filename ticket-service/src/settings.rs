@@ -45,6 +45,8 @@ pub enum Command {
     },
     /// Ask the server on TICKET_SERVICE_ADDR whether it is healthy; exits with 1 where it is not.
     Health,
+    /// Print the contracts, as the binary `google.protobuf.FileDescriptorSet` that gateways and other tools read.
+    Descriptors,
     /// Make, list or retire the keys that sign access tokens (SIGNING_KEYS_DIR). Running servers follow within a second.
     #[command(subcommand)]
     Keys(Keys),

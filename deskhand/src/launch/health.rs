@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tonic::transport::Endpoint;
 use tonic_health::pb::HealthCheckRequest;
@@ -17,6 +18,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 pub(crate) enum Sign {
     /// It accepts connections.
     Accepts(SocketAddr),
+    /// It is a gateway, and ticket-service answers through it.
+    Passes(SocketAddr),
     /// `grpc.health.v1` says SERVING of the whole server.
     Serves(SocketAddr),
 }
@@ -29,8 +32,29 @@ impl Sign {
                 .await
                 .map(|_| ())
                 .map_err(|error| format!("{address}: {error}")),
+            Self::Passes(address) => passes(address).await,
             Self::Serves(address) => serves(address).await,
         }
+    }
+}
+
+async fn passes(address: SocketAddr) -> Result<(), String> {
+    let head = async {
+        let mut stream = TcpStream::connect(address).await?;
+        let ask = format!("GET /.well-known/jwks.json HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+        stream.write_all(ask.as_bytes()).await?;
+        let mut answer = Vec::new();
+        stream.take(4096).read_to_end(&mut answer).await?;
+        std::io::Result::Ok(String::from_utf8_lossy(&answer).into_owned())
+    };
+    match tokio::time::timeout(ANSWER_WITHIN, head).await {
+        Ok(Ok(answer)) if answer.starts_with("HTTP/1.1 200 ") => Ok(()),
+        Ok(Ok(answer)) => Err(format!(
+            "{address} answers {}",
+            answer.lines().next().unwrap_or_default()
+        )),
+        Ok(Err(error)) => Err(format!("{address}: {error}")),
+        Err(_) => Err(format!("{address} does not answer")),
     }
 }
 

@@ -1,13 +1,14 @@
 //! `deskhand run`: a whole system in one process tree, for development.
 //!
-//! PostgreSQL, the model's simulator (unless a real provider is set), assistant-service and ticket-service, each a child
-//! that ends with this process, however it ends. What they keep stands in one folder, `$DESKHAND_HOME`:
+//! PostgreSQL, the model's simulator (unless a real provider is set), assistant-service, ticket-service and, if asked for, the
+//! gateway, each a child that ends with this process, however it ends. What they keep stands in one folder, `$DESKHAND_HOME`:
 //!
 //! ```text
 //! postgres/         the cluster
 //! secret, keys/     ticket-service's
 //! logs/             a file for each child
 //! mail/             mail that ticket-service would send, a file each
+//! gateway/          what the gateway's Envoy reads
 //! admin.json        the throw-away admin
 //! run.json          while it runs: addresses, database, admin, process ids
 //! launcher.lock     one launcher at a time

@@ -14,6 +14,7 @@ use super::settings::Args;
 pub(crate) const TICKET_SERVICE: &str = "ticket-service";
 pub(crate) const ASSISTANT_SERVICE: &str = "assistant-service";
 pub(crate) const GROQ_SIM: &str = "groq-sim";
+pub(crate) const GATEWAY: &str = "gateway";
 const MIGRATE: &str = "ticket-service migrate";
 const CREATE_ADMIN: &str = "ticket-service create-admin";
 
@@ -26,6 +27,8 @@ pub(crate) struct Parts<'a> {
     assistant_service: Reserved,
     /// `None`: a real provider answers.
     groq_sim: Option<Reserved>,
+    /// `None`: it was not asked for.
+    gateway: Option<Reserved>,
 }
 
 impl<'a> Parts<'a> {
@@ -35,6 +38,10 @@ impl<'a> Parts<'a> {
             Some(_) => None,
             None => Some(Reserved::take(args.groq_sim_addr, "GROQ_SIM_ADDR")?),
         };
+        let gateway = match args.gateway {
+            true => Some(Reserved::take(args.gateway_addr, "GATEWAY_ADDR")?),
+            false => None,
+        };
         Ok(Self {
             args,
             home,
@@ -42,10 +49,11 @@ impl<'a> Parts<'a> {
             ticket_ops: Reserved::take(args.ticket_ops_addr, "TICKET_OPS_ADDR")?,
             assistant_service: Reserved::take(args.assistant_service_addr, "ASSISTANT_SERVICE_ADDR")?,
             groq_sim,
+            gateway,
         })
     }
 
-    /// Where clients find each; the simulator's is `None` where a real provider answers.
+    /// Where clients find each; the simulator's is `None` where a real provider answers, the gateway's where there is none.
     pub(crate) fn ticket_service(&self) -> SocketAddr {
         self.ticket_service.dial()
     }
@@ -60,6 +68,10 @@ impl<'a> Parts<'a> {
 
     pub(crate) fn groq_sim(&self) -> Option<SocketAddr> {
         self.groq_sim.as_ref().map(Reserved::dial)
+    }
+
+    pub(crate) fn gateway(&self) -> Option<SocketAddr> {
+        self.gateway.as_ref().map(Reserved::dial)
     }
 
     /// Whom assistant-service asks.
@@ -129,6 +141,23 @@ impl<'a> Parts<'a> {
         plans
     }
 
+    /// The gateway, if it is asked for, and how it shows that it is ready; its address is let go of. The program becomes
+    /// Envoy, which ENVOY_BIN names.
+    pub(crate) fn gateway_plan(&mut self) -> Option<(Plan, Sign)> {
+        let gateway = self.gateway.as_mut()?;
+        gateway.release();
+        let (listen, sign) = (gateway.address(), Sign::Passes(gateway.dial()));
+        let environment = vec![
+            ("GATEWAY_ADDR", Some(listen.to_string())),
+            ("TICKET_SERVICE_UPSTREAM", Some(self.ticket_service().to_string())),
+            ("TICKET_OPS_UPSTREAM", Some(self.ticket_ops().to_string())),
+            ("GATEWAY_DIR", Some(self.home.join("gateway").display().to_string())),
+            ("GROQ_API_KEY", None),
+            ("DATABASE_URL", None),
+        ];
+        Some((plan(GATEWAY, &["run"], environment), sign))
+    }
+
     /// Where mail is written; `None` where its folder, or another mailer, was set.
     pub(crate) fn mail_dir(&self) -> Option<PathBuf> {
         let is_set = |variable| std::env::var_os(variable).is_some_and(|value| !value.is_empty());
@@ -152,6 +181,16 @@ impl<'a> Parts<'a> {
         // Mail is for reading here, unless it was said what becomes of it.
         if std::env::var_os("MAILER").is_none_or(|mailer| mailer.is_empty()) {
             environment.push(("MAILER", Some("file".to_owned())));
+        }
+        // The gateway says whose computer calls.
+        let trusts = std::env::var_os("TRUSTED_PROXIES").is_some_and(|proxies| !proxies.is_empty());
+        if self.gateway.is_some() && !trusts {
+            environment.push(("TRUSTED_PROXIES", Some("127.0.0.1,::1".to_owned())));
+        }
+        if let Some(gateway) = self.gateway()
+            && std::env::var_os("PUBLIC_URL").is_none_or(|url| url.is_empty())
+        {
+            environment.push(("PUBLIC_URL", Some(format!("http://{gateway}"))));
         }
         if let Some(folder) = self.mail_dir() {
             environment.push(("MAIL_DIR", Some(folder.display().to_string())));

@@ -21,6 +21,8 @@ pub(crate) struct RunFile<'a> {
     pub(crate) assistant_service: SocketAddr,
     /// `null` when a real provider answers.
     pub(crate) groq_sim: Option<SocketAddr>,
+    /// `null` when it was not asked for.
+    pub(crate) gateway: Option<SocketAddr>,
     pub(crate) groq_base_url: &'a str,
     pub(crate) database_url: &'a str,
     /// `null` when the database has an admin that was not made here.

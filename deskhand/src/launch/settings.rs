@@ -53,6 +53,14 @@ pub(crate) struct Args {
     )]
     pub(crate) groq_sim_addr: SocketAddr,
 
+    /// Start the gateway too: HTTP/JSON and the pages to look at and try it.
+    #[arg(long)]
+    pub(crate) gateway: bool,
+
+    /// Where the gateway listens, if it is asked for.
+    #[arg(long, env = "GATEWAY_ADDR", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub(crate) gateway_addr: SocketAddr,
+
     /// A PostgreSQL database to use; not set: a private one, started here.
     #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
     database_url: Option<SecretString>,

@@ -11,7 +11,7 @@ use super::admin::{ADMIN_EXISTS, ADMIN_MADE, Admin, Candidate, Known};
 use super::crew::Crew;
 use super::database::Database;
 use super::home::Home;
-use super::parts::{ASSISTANT_SERVICE, GROQ_SIM, Parts, TICKET_SERVICE};
+use super::parts::{ASSISTANT_SERVICE, GATEWAY, GROQ_SIM, Parts, TICKET_SERVICE};
 use super::run_file::{self, RunFile};
 use super::screen::{Screen, quote};
 use super::settings::Args;
@@ -95,6 +95,11 @@ impl<'a> System<'a> {
         for (name, sign) in self.parts.signs() {
             self.crew.wait_until_ready(name, sign).await?;
         }
+        // Last: it looks for ticket-service and its keys when it starts, and after that only every so often.
+        if let Some((plan, sign)) = self.parts.gateway_plan() {
+            self.crew.start(plan)?;
+            self.crew.wait_until_ready(GATEWAY, sign).await?;
+        }
         self.say_ready(admin.as_ref())
     }
 
@@ -121,6 +126,7 @@ impl<'a> System<'a> {
             ticket_ops: self.parts.ticket_ops(),
             assistant_service: self.parts.assistant_service(),
             groq_sim: self.parts.groq_sim(),
+            gateway: self.parts.gateway(),
             groq_base_url: &groq_base_url,
             database_url: database.url.expose_secret(),
             admin,
@@ -139,6 +145,9 @@ impl<'a> System<'a> {
             format_args!("http://{}  (/readyz, /.well-known/jwks.json)", run_file.ticket_ops),
         );
         screen.fact(ASSISTANT_SERVICE, run_file.assistant_service);
+        if let Some(address) = run_file.gateway {
+            screen.fact(GATEWAY, format_args!("http://{address}  (/try, /docs, /openapi.json)"));
+        }
         match run_file.groq_sim {
             Some(address) => screen.fact(GROQ_SIM, format_args!("http://{address}")),
             None => screen.fact("provider", &groq_base_url),

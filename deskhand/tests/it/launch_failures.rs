@@ -171,3 +171,17 @@ fn install(from: &Path, to: &Path) {
         .unwrap();
     assert!(status.success());
 }
+
+#[test]
+fn a_gateway_without_envoy_is_told_of() {
+    let folder = folder();
+    let mut command = command(Path::new(env!("CARGO_BIN_EXE_deskhand")), folder.path());
+    command
+        .arg("--gateway")
+        .env("GATEWAY_ADDR", "127.0.0.1:0")
+        .env("ENVOY_BIN", folder.path().join("no-envoy"));
+    let (status, said) = Launcher::spawn(command, folder.path()).ended();
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains("gateway") && said.contains("ENVOY_BIN"), "{said}");
+    assert!(!home(folder.path()).join("run.json").exists());
+}

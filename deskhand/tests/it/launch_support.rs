@@ -27,7 +27,7 @@ pub(crate) fn folder() -> TempDir {
 
 /// `deskhand run`, on free ports, with its folder in `folder`, and untouched by the caller's settings.
 pub(crate) fn command(program: &Path, folder: &Path) -> Command {
-    for name in ["ticket-service", "assistant-service", "groq-sim"] {
+    for name in ["ticket-service", "assistant-service", "groq-sim", "gateway"] {
         let sibling = Path::new(env!("CARGO_BIN_EXE_deskhand")).with_file_name(name);
         assert!(
             sibling.exists(),

@@ -17,7 +17,6 @@ mod feed;
 mod feed_order;
 mod fence;
 mod framework;
-mod gateway;
 mod harness;
 mod idempotency;
 mod input;

@@ -263,3 +263,10 @@ async fn a_setting_that_cannot_be_used_is_named() {
         assert!(named, "{variable}: {said}");
     }
 }
+
+#[tokio::test]
+async fn the_contracts_come_out_as_they_were_compiled() {
+    let printed = Program::new().await.run(&["descriptors"], "");
+    assert!(printed.status.success());
+    assert_eq!(printed.stdout, deskhand_proto::FILE_DESCRIPTOR_SET);
+}
