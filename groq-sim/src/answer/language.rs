@@ -10,7 +10,7 @@ use crate::scenario::Bad;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Language {
-    /// That of the last user message; English where that cannot be told.
+    /// The one that a user message tells to answer in; else that of the last user message; English where that cannot be told.
     Auto,
     /// English.
     En,
@@ -76,16 +76,16 @@ const SIGNS: [(Language, &[&str], &[char]); 4] = [
 ];
 
 /// How a prompt of Deskhand's says which language to answer in.
-const TOLD: &str = "(answer language: ";
+const TOLD: &str = "(Answer language: ";
 
-/// The language that the text tells to answer in, at its end; else that with the most signs, English where there are none, or as
-/// many of another.
+/// The language that these texts tell to answer in, newest first.
+pub(super) fn told<'a>(mut texts: impl Iterator<Item = &'a str>) -> Option<Language> {
+    texts.find_map(|text| text.rsplit_once(TOLD)?.1.get(..2)?.parse().ok())
+}
+
+/// The language with the most signs; English where there are none, or as many of another.
 pub(super) fn detect(text: &str) -> Language {
     let text = text.to_lowercase();
-    let told = text.rsplit_once(TOLD).and_then(|(_, tag)| tag.get(..2)?.parse().ok());
-    if let Some(language) = told {
-        return language;
-    }
     let words: Vec<&str> = text
         .split(|character: char| !character.is_alphanumeric() && character != '\'')
         .filter(|word| !word.is_empty())

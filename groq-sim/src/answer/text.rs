@@ -46,7 +46,9 @@ pub(super) fn content(request: &ChatRequest, prompt: &Prompt, language: Option<L
     let (language, all) = match language {
         None => (Language::En, SENTENCES),
         Some(Language::Auto) => {
-            let detected = language::detect(&plain(request));
+            let asked = request.messages.iter().rev().filter(|message| message.role == "user");
+            let told = language::told(asked.map(|message| message.text.as_str()));
+            let detected = told.unwrap_or_else(|| language::detect(&plain(request)));
             (detected, language::sentences(detected))
         }
         Some(given) => (given, language::sentences(given)),

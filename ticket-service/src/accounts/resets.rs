@@ -28,7 +28,7 @@ use super::password::{Password, Passwords};
 use super::sessions::{self, Reason, Which};
 use super::store as accounts;
 use super::throttle::Throttle;
-use crate::db::tx::retrying;
+use crate::db::tx::{begin, retrying};
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 use crate::settings;
@@ -117,7 +117,7 @@ impl Resets {
         violations::only("new_password", self.passwords.long_enough(&password))?;
         let password = self.passwords.hash(password).await?;
         retrying(|| async {
-            let mut tx = self.pool.begin().await?;
+            let mut tx = begin(&self.pool).await?;
             let account = accounts::lock_in_tx(&mut tx, user).await?;
             // Another may have used it, or asked for a newer one, while the password was hashed.
             if account.disable_time.is_some() || !store::consume_in_tx(&mut tx, user, &hash).await? {

@@ -18,7 +18,7 @@ use super::throttle::Throttle;
 use super::tokens::Tokens;
 use super::user::{Registration, User};
 use crate::caller::{Caller, Role};
-use crate::db::tx::retrying;
+use crate::db::tx::{begin, retrying};
 use crate::error::{Error, Result};
 use crate::page::{self, Page};
 use crate::secret::Secret;
@@ -98,7 +98,7 @@ impl Service {
             return self.refuse_token(client).await;
         };
         let refreshed = retrying(|| async {
-            let mut tx = self.pool.begin().await?;
+            let mut tx = begin(&self.pool).await?;
             let refreshed = sessions::refresh_in_tx(&mut tx, &self.secret, &token).await?;
             tx.commit().await?;
             Ok(refreshed)
@@ -135,7 +135,7 @@ impl Service {
     /// Ends the caller's session.
     pub(super) async fn log_out(&self, caller: &Caller) -> Result<()> {
         retrying(|| async {
-            let mut tx = self.pool.begin().await?;
+            let mut tx = begin(&self.pool).await?;
             sessions::revoke_in_tx(&mut tx, caller.user, Which::One(caller.session), Reason::LoggedOut).await?;
             tx.commit().await?;
             Ok(())
@@ -173,7 +173,7 @@ impl Service {
         self.throttle.succeeded(&user.email, client.address).await?;
         let new = self.passwords.hash(new).await?;
         retrying(|| async {
-            let mut tx = self.pool.begin().await?;
+            let mut tx = begin(&self.pool).await?;
             store::lock_in_tx(&mut tx, caller.user).await?;
             if !store::set_password_in_tx(&mut tx, caller.user, &new, hash.as_deref()).await? {
                 // Changed by another meanwhile, so the current password is no longer that.
@@ -209,7 +209,7 @@ impl Service {
     /// Ends sessions of the caller's; how many.
     pub(super) async fn revoke_sessions(&self, caller: &Caller, which: Which) -> Result<u64> {
         let ended = retrying(|| async {
-            let mut tx = self.pool.begin().await?;
+            let mut tx = begin(&self.pool).await?;
             let ended = sessions::revoke_in_tx(&mut tx, caller.user, which, Reason::Revoked).await?;
             if ended > 0 {
                 let details = json!({ "sessions_ended": ended });

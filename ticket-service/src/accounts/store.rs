@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::audit::{self, Action};
 use super::user::{Registration, User};
 use crate::caller::Role;
+use crate::db::tx::begin;
 use crate::error::{Error, Result};
 
 /// A user's row.
@@ -58,7 +59,7 @@ pub(super) async fn create(pool: &PgPool, new: &Registration, password_hash: &st
 
 /// Keeps a new admin's account where there is no admin; else false.
 pub(super) async fn create_first_admin(pool: &PgPool, new: &Registration, password_hash: &str) -> Result<bool> {
-    let mut tx = pool.begin().await?;
+    let mut tx = begin(pool).await?;
     lock_admins_in_tx(&mut tx).await?;
     let created = sqlx::query!(
         "INSERT INTO users (id, email, display_name, password_hash, role)

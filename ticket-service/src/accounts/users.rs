@@ -13,7 +13,7 @@ use super::store;
 use super::user::User;
 use crate::caller::{Caller, Role};
 use crate::db::idempotency::{self, Key};
-use crate::db::tx::retrying;
+use crate::db::tx::{begin, retrying};
 use crate::error::{Error, Result};
 use crate::page::{self, Page};
 use crate::secret::Secret;
@@ -84,7 +84,7 @@ impl Users {
     /// Changes an account. Where it is so already, nothing is done.
     pub(super) async fn change(&self, caller: &Caller, id: Uuid, change: Change, key: Option<Key>) -> Result<User> {
         let user = retrying(|| async {
-            let mut tx = self.pool.begin().await?;
+            let mut tx = begin(&self.pool).await?;
             store::lock_admins_in_tx(&mut tx).await?;
             let before = store::lock_in_tx(&mut tx, id).await?;
             if let Some(kept) = idempotency::kept_in_tx(&mut tx, key.as_ref()).await? {

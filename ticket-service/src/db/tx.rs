@@ -1,8 +1,18 @@
-//! Transactions that PostgreSQL asks to repeat.
+//! Transactions: begun so that whoever leaves leaves none open, and repeated where PostgreSQL asks for it.
 
 use std::time::Duration;
 
+use sqlx::{PgPool, Postgres, Transaction};
+
 use crate::error::{Error, Result};
+
+/// Begins a transaction. In a task of its own: where the caller goes away while PostgreSQL is being asked, it begins all the same,
+/// and is rolled back at once. sqlx by itself would give the connection back with a transaction open that it knows nothing of.
+pub(crate) async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>> {
+    let pool = pool.clone();
+    let begun = tokio::spawn(async move { pool.begin().await }).await;
+    Ok(begun.map_err(|error| Error::internal("a transaction was not begun", error))??)
+}
 
 /// Tries of one transaction.
 const TRIES: u32 = 5;

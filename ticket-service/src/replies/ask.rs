@@ -14,7 +14,7 @@ use super::store::{self, Run};
 use crate::accounts::audit::{self, Action};
 use crate::caller::{Caller, Role};
 use crate::db::idempotency::{self, Key};
-use crate::db::tx::retrying;
+use crate::db::tx::{begin, retrying};
 use crate::error::{Error, Result};
 use crate::tickets::store::{self as tickets, Conversation, Locked};
 use crate::tickets::ticket::{Handler, Status};
@@ -50,7 +50,7 @@ impl Service {
         let this = self.clone();
         let asking = self.tasks.spawn(async move {
             let (reply_id, run) = retrying(|| async {
-                let mut tx = this.pool.begin().await?;
+                let mut tx = begin(&this.pool).await?;
                 let asked = this.ask_in_tx(&mut tx, &caller, &question).await?;
                 tx.commit().await?;
                 Ok(asked)

@@ -8,7 +8,7 @@ use super::service::Service;
 use super::store;
 use crate::caller::Caller;
 use crate::db::idempotency::{self, Key};
-use crate::db::tx::retrying;
+use crate::db::tx::{begin, retrying};
 use crate::error::{Error, Result};
 use crate::tickets::store::{self as tickets, Post};
 use crate::tickets::ticket::{AuthorKind, Status, Visibility};
@@ -28,7 +28,7 @@ impl Service {
         let body = body.unwrap_or_else(|| draft.clone());
         let (body, distance) = measured(draft, body).await?;
         retrying(|| async {
-            let mut tx = self.pool.begin().await?;
+            let mut tx = begin(&self.pool).await?;
             let ticket = tickets::lock_in_tx(&mut tx, None, ticket_id).await?;
             if idempotency::kept_in_tx::<Uuid>(&mut tx, key.as_ref()).await?.is_some() {
                 return Ok(());
@@ -66,7 +66,7 @@ impl Service {
         let ticket_id = store::ticket_of(&self.pool, caller.sees_only(), reply_id).await?;
         let ticket_id = ticket_id.ok_or(Error::NotADraft)?;
         retrying(|| async {
-            let mut tx = self.pool.begin().await?;
+            let mut tx = begin(&self.pool).await?;
             tickets::lock_in_tx(&mut tx, None, ticket_id).await?;
             if idempotency::kept_in_tx::<Uuid>(&mut tx, key.as_ref()).await?.is_some() {
                 return Ok(());
@@ -95,7 +95,7 @@ impl Service {
     ) -> Result<Reply> {
         store::ticket_of(&self.pool, caller.sees_only(), reply_id).await?;
         retrying(|| async {
-            let mut tx = self.pool.begin().await?;
+            let mut tx = begin(&self.pool).await?;
             if idempotency::kept_in_tx::<Uuid>(&mut tx, key.as_ref()).await?.is_some() {
                 return Ok(());
             }

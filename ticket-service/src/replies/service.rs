@@ -17,7 +17,7 @@ use super::reply::{End, Event, Reply, State};
 use super::{runner, store};
 use crate::caller::Caller;
 use crate::db::idempotency::{self, Key};
-use crate::db::tx::retrying;
+use crate::db::tx::{begin, retrying};
 use crate::error::{Error, Result};
 use crate::feed::Hint;
 use crate::page::{self, Page};
@@ -105,7 +105,7 @@ impl Service {
     pub(super) async fn cancel(&self, caller: &Caller, reply_id: Uuid, key: Option<Key>) -> Result<Reply> {
         let ticket_id = store::ticket_of(&self.pool, caller.sees_only(), reply_id).await?;
         retrying(|| async {
-            let mut tx = self.pool.begin().await?;
+            let mut tx = begin(&self.pool).await?;
             if let Some(ticket_id) = ticket_id {
                 tickets::lock_in_tx(&mut tx, caller.sees_only(), ticket_id).await?;
             }

@@ -10,7 +10,7 @@ use super::ask::{Opened, TURNS};
 use super::runner::Subject;
 use super::service::Service;
 use super::store::{self, Taken};
-use crate::db::tx::retrying;
+use crate::db::tx::{begin, retrying};
 use crate::error::{Error, Result};
 use crate::tickets::store as tickets;
 
@@ -52,7 +52,7 @@ impl Service {
 
     async fn take_over_one(&self, reply_id: Uuid, ticket_id: Option<Uuid>) -> Result<()> {
         let opened = retrying(|| async {
-            let mut tx = self.pool.begin().await?;
+            let mut tx = begin(&self.pool).await?;
             let ticket = match ticket_id {
                 Some(ticket_id) => Some(tickets::lock_in_tx(&mut tx, None, ticket_id).await?),
                 None => None,

@@ -18,7 +18,7 @@ use crate::accounts;
 use crate::accounts::audit::{self, Action};
 use crate::caller::{Caller, Role};
 use crate::db::idempotency::{self, Key};
-use crate::db::tx::retrying;
+use crate::db::tx::{begin, retrying};
 use crate::error::{Error, Result};
 use crate::feed::event::{self, Actor, Event};
 use crate::feed::{self, Hint};
@@ -54,7 +54,7 @@ impl Service {
             return violations::only("priority", Err("is for the desk to set; leave it out"));
         }
         retrying(|| async {
-            let mut tx = self.pool.begin().await?;
+            let mut tx = begin(&self.pool).await?;
             if let Some(kept) = idempotency::kept_in_tx(&mut tx, key.as_ref()).await? {
                 return Ok(kept);
             }
@@ -98,7 +98,7 @@ impl Service {
     /// Changes fields of a ticket.
     pub(super) async fn update(&self, caller: &Caller, update: Update, key: Option<Key>) -> Result<Ticket> {
         retrying(|| async {
-            let mut tx = self.pool.begin().await?;
+            let mut tx = begin(&self.pool).await?;
             let before = store::lock_whole_in_tx(&mut tx, caller.sees_only(), update.ticket_id).await?;
             let party = Party {
                 requester: before.requester_id == caller.user,
@@ -133,7 +133,7 @@ impl Service {
     /// Gives a ticket to someone of the desk, or takes it from them.
     pub(super) async fn assign(&self, caller: &Caller, assignment: Assignment, key: Option<Key>) -> Result<Ticket> {
         retrying(|| async {
-            let mut tx = self.pool.begin().await?;
+            let mut tx = begin(&self.pool).await?;
             let before = store::lock_whole_in_tx(&mut tx, caller.sees_only(), assignment.ticket_id).await?;
             if let Some(kept) = idempotency::kept_in_tx(&mut tx, key.as_ref()).await? {
                 return Ok(kept);
@@ -177,7 +177,7 @@ impl Service {
     /// Adds a message to a ticket.
     pub(super) async fn post(&self, caller: &Caller, new: NewMessage, key: Option<Key>) -> Result<Message> {
         retrying(|| async {
-            let mut tx = self.pool.begin().await?;
+            let mut tx = begin(&self.pool).await?;
             let ticket = store::lock_in_tx(&mut tx, caller.sees_only(), new.ticket_id).await?;
             if !policy::may_write(caller.role, new.visibility) {
                 return Err(Error::RoleNotAllowed("Internal notes are for agents and admins."));

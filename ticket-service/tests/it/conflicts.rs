@@ -213,3 +213,45 @@ async fn an_answer_that_a_crash_took_away_is_given_to_the_repeat() {
         .unwrap();
     assert_eq!(count, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_leaves_at_any_moment_leaves_no_transaction_open() {
+    let desk = Desk::open().await;
+    let user = desk.customer().await;
+    let ticket_id = desk.ticket(&user).await;
+    // From before the call has arrived to after it has ended.
+    for n in 0..600u64 {
+        let new = PostMessageRequest {
+            ticket_id: ticket_id.clone(),
+            body: "hello".into(),
+            ..Default::default()
+        };
+        let mut tickets = desk.tickets();
+        let call = tickets.post_message(user.asks(new));
+        let _ = tokio::time::timeout(Duration::from_micros(400 + n * 7), call).await;
+    }
+    let open = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND state LIKE 'idle in transaction%'
+          AND state_change < now() - interval '300 ms'";
+    let until_quiet = async {
+        // What was under way ends; what is open for longer would stay so.
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        desk.count(open).await
+    };
+    assert_eq!(until_quiet.await, 0);
+    // And what is done now holds for everyone.
+    let mut tickets = desk.tickets();
+    for n in 0..40 {
+        let new = PostMessageRequest {
+            ticket_id: ticket_id.clone(),
+            body: format!("kept {n}"),
+            ..Default::default()
+        };
+        tickets.post_message(user.asks(new)).await.unwrap();
+    }
+    assert_eq!(
+        desk.count("SELECT count(*) FROM messages WHERE body LIKE 'kept %'")
+            .await,
+        40
+    );
+}

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Resets, Token, store};
 use crate::accounts::mailer::Mail;
-use crate::db::tx::retrying;
+use crate::db::tx::{begin, retrying};
 use crate::error::Result;
 
 /// How often what other replicas left, and mail that failed, is looked for.
@@ -48,7 +48,7 @@ impl Resets {
 
     /// Turns a request into a token and a mail, where its address has an account; false where there is none.
     async fn answer_one(&self) -> Result<bool> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = begin(&self.pool).await?;
         let Some((id, sealed_email)) = store::take_request_in_tx(&mut tx).await? else {
             return Ok(false);
         };
@@ -67,7 +67,7 @@ impl Resets {
     /// Sends a mail that is due, or puts it off; false where there is none. Its row stays locked meanwhile, so that no other
     /// replica sends it; were the commit lost after it, it would be sent again, with the same id.
     async fn send_one(&self) -> Result<bool> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = begin(&self.pool).await?;
         let Some(due) = store::lock_due_mail_in_tx(&mut tx).await? else {
             return Ok(false);
         };

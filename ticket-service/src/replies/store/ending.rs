@@ -4,7 +4,7 @@ use sqlx::{PgConnection, PgPool};
 
 use super::runs::{forget_chunks_in_tx, seen, state_in_tx};
 use super::{Run, budgets, ledger};
-use crate::db::tx::retrying;
+use crate::db::tx::{begin, retrying};
 use crate::error::{Error, Result};
 use crate::replies::calls::Calls;
 use crate::replies::fence;
@@ -37,7 +37,7 @@ pub(in crate::replies) async fn close(
     calls: &Calls,
 ) -> Result<Option<End>> {
     retrying(|| async {
-        let mut tx = pool.begin().await?;
+        let mut tx = begin(pool).await?;
         let end = close_in_tx(&mut tx, run, outcome, text, calls).await?;
         tx.commit().await?;
         Ok(end)

@@ -4,6 +4,7 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::Run;
+use crate::db::tx::begin;
 use crate::error::Result;
 use crate::replies::calls::{Call, Calls};
 use crate::replies::reply::Usage;
@@ -30,7 +31,7 @@ pub(super) async fn open_in_tx(tx: &mut PgConnection, run: &Run) -> Result<()> {
 
 /// Enters what is known of a live run's calls.
 pub(in crate::replies) async fn enter(pool: &PgPool, run: &Run, calls: &[Call]) -> Result<()> {
-    let mut tx = pool.begin().await?;
+    let mut tx = begin(pool).await?;
     enter_in_tx(&mut tx, run, calls, OPEN).await?;
     tx.commit().await?;
     Ok(())

@@ -7,7 +7,7 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::{Run, budgets, ledger};
-use crate::db::tx::retrying;
+use crate::db::tx::{begin, retrying};
 use crate::db::word;
 use crate::error::{Error, Result};
 use crate::replies::calls::Call;
@@ -150,7 +150,7 @@ pub(in crate::replies) async fn renew(pool: &PgPool, run: &Run) -> Result<bool> 
 /// Leaves a run to whoever takes it next.
 pub(in crate::replies) async fn release(pool: &PgPool, run: &Run, calls: &[Call]) -> Result<()> {
     retrying(|| async {
-        let mut tx = pool.begin().await?;
+        let mut tx = begin(pool).await?;
         ledger::enter_in_tx(&mut tx, run, calls, ledger::CUT_SHORT).await?;
         sqlx::query!(
             "UPDATE replies SET lease_until = now() WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'RUNNING'",
