@@ -17,18 +17,22 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use deskhand_proto::accounts::v1::{
-    ChangePasswordRequest, GetMeRequest, ListSessionsRequest, ListUsersRequest, LogInRequest, LogOutRequest,
-    RefreshTokenRequest, RequestPasswordResetRequest, ResetPasswordRequest, SignUpRequest,
+    ChangePasswordRequest, DisableUserRequest, EnableUserRequest, GetJwksRequest, GetMeRequest, GetUserRequest,
+    ListAuditEventsRequest, ListSessionsRequest, ListUsersRequest, LogInRequest, LogOutRequest, RefreshTokenRequest,
+    RequestPasswordResetRequest, ResetPasswordRequest, RevokeSessionRequest, Role, SetUserRoleRequest, SignUpRequest,
 };
+use deskhand_proto::feed::v1::WatchTicketsRequest;
 use deskhand_proto::replies::v1::{
-    AcceptDraftRequest, GetReplyRequest, GetUsageRequest, RateReplyRequest, RewriteTextRequest, StreamReplyRequest,
-    SummarizeTicketRequest, Tone, TriageTicketRequest, Verdict,
+    AcceptDraftRequest, AttachReplyRequest, CancelReplyRequest, DiscardDraftRequest, GetReplyRequest, GetUsageRequest,
+    ListRepliesRequest, RateReplyRequest, RewriteTextRequest, StreamReplyRequest, SummarizeTicketRequest, Tone,
+    TriageTicketRequest, Verdict,
 };
 use deskhand_proto::tickets::v1::{
     AssignTicketRequest, CreateTicketRequest, GetTicketRequest, ListMessagesRequest, ListTicketEventsRequest,
     ListTicketsRequest, MessageVisibility, PostMessageRequest, Ticket, UpdateTicketRequest,
 };
-use prost_types::FieldMask;
+use prost::Message as _;
+use prost_types::{FieldMask, FileDescriptorSet};
 use tonic::{Request, Response, Status};
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -381,6 +385,88 @@ impl Scene {
                 .await,
         );
     }
+
+    /// What has not been called yet.
+    async fn call_the_rest(&mut self, owner: &User, agent: &User, admin: &User, ticket_id: &str) {
+        let mut replies = self.desk.replies();
+        self.say(owner, ticket_id, "[sim:ok] canary-message", MessageVisibility::Public)
+            .await;
+        let draft = self.ask(agent, ticket_id).await.unwrap();
+        let attach = AttachReplyRequest {
+            reply_id: draft.clone(),
+            attempt: 1,
+            after_offset: 1_000_000,
+        };
+        self.errors.note(replies.attach_reply(agent.asks(attach)).await);
+        let cancel = CancelReplyRequest {
+            reply_id: draft.clone(),
+            ..Default::default()
+        };
+        self.errors.note(replies.cancel_reply(agent.asks(cancel)).await);
+        let list = ListRepliesRequest {
+            ticket_id: ticket_id.into(),
+            ..Default::default()
+        };
+        self.errors.note(replies.list_replies(agent.asks(list)).await);
+        let discard = DiscardDraftRequest {
+            reply_id: draft,
+            ..Default::default()
+        };
+        self.errors.note(replies.discard_draft(agent.asks(discard)).await);
+        let watch = WatchTicketsRequest {
+            after_cursor: self.secrets.add("a cursor", "canary-cursor"),
+            ..Default::default()
+        };
+        self.errors
+            .note(self.desk.feed().watch_tickets(owner.asks(watch)).await);
+
+        let (mut auth, mut users) = (self.desk.auth(), self.desk.users());
+        self.errors.note(auth.get_jwks(GetJwksRequest {}).await);
+        let revoke = RevokeSessionRequest {
+            session_id: ticket_id.into(),
+            ..Default::default()
+        };
+        self.errors.note(auth.revoke_session(owner.asks(revoke)).await);
+        let user_id = || agent.id.clone();
+        let get = GetUserRequest { user_id: user_id() };
+        self.errors.note(users.get_user(admin.asks(get)).await);
+        let role = SetUserRoleRequest {
+            user_id: user_id(),
+            role: Role::Customer.into(),
+            ..Default::default()
+        };
+        self.errors.note(users.set_user_role(admin.asks(role)).await);
+        let disable = DisableUserRequest {
+            user_id: user_id(),
+            ..Default::default()
+        };
+        self.errors.note(users.disable_user(admin.asks(disable)).await);
+        let enable = EnableUserRequest {
+            user_id: user_id(),
+            ..Default::default()
+        };
+        self.errors.note(users.enable_user(admin.asks(enable)).await);
+        let audit = ListAuditEventsRequest::default();
+        self.errors.note(users.list_audit_events(admin.asks(audit)).await);
+    }
+}
+
+/// `/package.Service/Method` of all that ticket-service serves.
+fn all_rpcs() -> Vec<String> {
+    let contracts = FileDescriptorSet::decode(deskhand_proto::FILE_DESCRIPTOR_SET).unwrap();
+    let files = contracts
+        .file
+        .iter()
+        .filter(|file| file.package().starts_with("deskhand.") && file.package() != "deskhand.assistant.v1");
+    let mut paths = Vec::new();
+    for file in files {
+        for service in &file.service {
+            for method in &service.method {
+                paths.push(format!("/{}.{}/{}", file.package(), service.name(), method.name()));
+            }
+        }
+    }
+    paths
 }
 
 /// The sentence of a failure; its partial text is the caller's own.
@@ -422,6 +508,7 @@ async fn what_people_write_and_what_opens_doors_is_never_logged_or_told() {
     scene.fail_at_accounts(&owner).await;
     let ticket_id = scene.talk(&owner, &agent).await;
     scene.ask_for_all(&owner, &agent, &admin, &ticket_id).await;
+    scene.call_the_rest(&owner, &agent, &admin, &ticket_id).await;
     scene
         .errors
         .note(scene.desk.auth().log_out(owner.asks(LogOutRequest::default())).await);
@@ -442,6 +529,9 @@ async fn what_people_write_and_what_opens_doors_is_never_logged_or_told() {
     scene.desk.stop().await;
 
     let logged = String::from_utf8_lossy(&heard.0.lock().unwrap()).into_owned();
+    for path in all_rpcs() {
+        assert!(logged.contains(path.as_str()), "{path} was not called");
+    }
     assert!(
         logged.contains("call ended") && logged.contains("TRACE"),
         "it was listened to"

@@ -371,6 +371,7 @@ async fn internal_notes_and_other_tickets_never_reach_the_provider() {
         &user.email,
         &user.id,
         "Ann Example",
+        "gsk_test",
     ] {
         assert!(!sent.contains(canary), "{canary}");
     }
