@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use deskhand_proto::assistant::v1::assistant_service_client::AssistantServiceClient;
 use futures_util::future::join_all;
 use groq_sim::{Keep, Limits, Outcome, Settings};
 use tonic::Request;
+use tonic::transport::Channel;
 
 use crate::harness::{Desk, PATIENCE, about};
 
@@ -26,12 +28,18 @@ async fn desk() -> (Desk, groq_sim::Running) {
     (desk, sim)
 }
 
+/// A client that takes little before it has to read on: an answer has at most 100,000 characters.
+async fn small(desk: &Desk) -> AssistantServiceClient<Channel> {
+    let endpoint = Channel::from_shared(format!("http://{}", desk.address)).unwrap();
+    let channel = endpoint.initial_stream_window_size(1024).connect().await.unwrap();
+    AssistantServiceClient::new(channel)
+}
+
 #[tokio::test]
 async fn one_that_stalls_among_a_thousand_holds_up_only_itself() {
     let (desk, sim) = desk().await;
-    let mut stalled = desk
-        .client
-        .clone()
+    let mut stalled = small(&desk)
+        .await
         .stream_reply(about(ENDLESS))
         .await
         .unwrap()
@@ -68,7 +76,7 @@ async fn a_deadline_cuts_the_provider_off_though_nobody_reads() {
     let mut request = Request::new(about(ENDLESS));
     // The simulator needs a while to think of so long an answer.
     request.set_timeout(Duration::from_secs(5));
-    let mut stalled = desk.client.clone().stream_reply(request).await.unwrap().into_inner();
+    let mut stalled = small(&desk).await.stream_reply(request).await.unwrap().into_inner();
     stalled.message().await.unwrap();
     let calls = sim
         .control()
