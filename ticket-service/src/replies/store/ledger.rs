@@ -4,7 +4,6 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::Run;
-use crate::db::tx::begin;
 use crate::error::Result;
 use crate::replies::calls::{Call, Calls};
 use crate::replies::reply::Usage;
@@ -29,12 +28,10 @@ pub(super) async fn open_in_tx(tx: &mut PgConnection, run: &Run) -> Result<()> {
     Ok(())
 }
 
-/// Enters what is known of a live run's calls.
+/// Enters what is known of a live run's calls, each by itself: the run may end meanwhile, and whoever waits here is dropped then.
 pub(in crate::replies) async fn enter(pool: &PgPool, run: &Run, calls: &[Call]) -> Result<()> {
-    let mut tx = begin(pool).await?;
-    enter_in_tx(&mut tx, run, calls, OPEN).await?;
-    tx.commit().await?;
-    Ok(())
+    let mut connection = pool.acquire().await?;
+    enter_in_tx(&mut connection, run, calls, OPEN).await
 }
 
 /// Enters what is known of a run's calls; those whose end is not get `unended`. What stands there as ended stays.
