@@ -424,7 +424,6 @@ impl Scene {
         self.errors.note(auth.get_jwks(GetJwksRequest {}).await);
         let revoke = RevokeSessionRequest {
             session_id: ticket_id.into(),
-            ..Default::default()
         };
         self.errors.note(auth.revoke_session(owner.asks(revoke)).await);
         let user_id = || agent.id.clone();
