@@ -2,12 +2,24 @@
 
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
+use std::process::ExitCode;
 
 use clap::Parser as _;
 use gateway::settings::{Command, Program, Run};
 use gateway::{files, openapi, probe};
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
+    match obey() {
+        Ok(()) => ExitCode::SUCCESS,
+        // What is wrong, and nothing else: whoever started this shows the last lines.
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "gateway: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn obey() -> anyhow::Result<()> {
     let program = Program::parse();
     match program.command.unwrap_or(Command::Run) {
         Command::Run => run(&program.run),
