@@ -37,17 +37,22 @@ impl Service {
     }
 
     async fn take_over(self: &Arc<Self>) -> Result<()> {
+        let mut failed = Ok(());
         for (reply_id, ticket_id) in store::orphans(&self.pool).await? {
             // In a task of its own: whoever stops this between the commit and the run leaves no run that nobody runs.
             let this = self.clone();
             let taking = self
                 .tasks
                 .spawn(async move { this.take_over_one(reply_id, ticket_id).await });
-            taking
+            let taken = taking
                 .await
-                .map_err(|error| Error::internal("taking a run over failed", error))??;
+                .map_err(|error| Error::internal("taking a run over failed", error));
+            // One that cannot be taken over does not stand in the way of the others.
+            if let Err(error) = taken.and_then(|taken| taken) {
+                failed = Err(error);
+            }
         }
-        Ok(())
+        failed
     }
 
     async fn take_over_one(&self, reply_id: Uuid, ticket_id: Option<Uuid>) -> Result<()> {
