@@ -197,14 +197,14 @@ fn ordinary_prose_is_left_alone() {
         "commit 3f786850e387550fdab836ed7e6dc881de23b001, md5 d41d8cd98f00b204e9800998ecf8427e",
         "std::vector<int> a::b, Foo::Bar, 12:30, 10:15:30, a::, ::, ratio 1:2, [::]",
         "Twitter @someone, user@localhost, C++ 17, 2+2=4, a+b, x@y",
-        "ISBN 978-3-16-148410-0, EAN 4006381333931, VAT DE123456789, BIC COBADEFFXXX",
+        "ISBN 978-3-16-148410-0, EAN 4006381333931, VAT DE123456789, BIC COBADEFF100",
         "IBAN DE00 3704 0044 0532 0130 00 and card 4111 1111 1111 1112 have a wrong check digit.",
         "The bearer of this letter, a bearer token, sk-i-p, sk-this-is-only-a-long-word, the token: abc, my password: I forgot",
         "https://example.com/a/b?c=d#e http://example.com:8080/x, key=value, secret santa, tokens=60 token_ms=40",
         "Call us: 555-0123, 030 1234567, 1-2-3, 2024/11/22, 22/11/2026, 100 %, 5 x 4, 24/7, 90-60-90",
         "timestamps 1760000000000 and 20261122182532001, 2026-11-22 2026-11-23 2026-11-24",
         "-----BEGIN CERTIFICATE-----",
-        "[EMAIL] [EMAIL_x] [email_1] [1] [TODO_1] EMAIL_1",
+        "[EMAIL] [EMAIL_x] [email_1] [1] [NOTE_1] EMAIL_1",
     ] {
         assert_eq!(conceal(text), text);
     }
