@@ -16,6 +16,13 @@ pub enum Error {
     Upstream(#[from] Failure),
 }
 
+impl Error {
+    /// Whether another call would help, which is for another request to make.
+    pub fn goes_on(&self) -> bool {
+        matches!(self, Self::Upstream(failure) if failure.kind == Kind::OneCall)
+    }
+}
+
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let refusal = match error {
@@ -62,7 +69,8 @@ fn log(failure: &Failure) {
 /// Fixed sentences only: nothing that came from outside may stand in them.
 fn refusal(failure: &Failure) -> Refusal {
     let (code, reason, message) = match failure.kind {
-        Kind::Unreachable | Kind::Broken | Kind::Overloaded | Kind::TierFull | Kind::Abandoned => (
+        // One call at a time is how a request goes on, and told as that; as a failure it would be one that passes.
+        Kind::Unreachable | Kind::Broken | Kind::Overloaded | Kind::TierFull | Kind::Abandoned | Kind::OneCall => (
             Code::Unavailable,
             "UPSTREAM_UNAVAILABLE",
             "The model's provider could not be reached, or has a fault; trying again may help.",

@@ -3,11 +3,13 @@
 //!
 //! A reply's way through it: [`rpc`] parses the request into a [`conversation`], [`tasks::reply`] has [`prompt`] write
 //! what the model is told and [`groq`] ask it, and hands on what comes, as it comes. [`error`] says how a caller sees
-//! what went wrong, [`calls`] and [`usage`] what it took and cost. The conversation that is answered was written by others,
+//! what went wrong, [`calls`] and [`usage`] what it took and cost, `continuation` where it goes on for who has each call in
+//! books of its own first. The conversation that is answered was written by others,
 //! and so is the answer: neither is trusted with more than being text. What is personal in the one does not leave
 //! ([`redaction`]), and nothing in the other does anything but be read ([`guard`]).
 
 pub mod calls;
+mod continuation;
 pub mod conversation;
 pub mod error;
 pub mod groq;

@@ -11,6 +11,7 @@ use service_kit::refusal::Violation;
 use tonic::{Request, Response, Status};
 
 use crate::calls;
+use crate::continuation;
 use crate::conversation::{Category, Conversation, Reader, Rewriting};
 use crate::error::Error;
 use crate::groq::engine::Allowance;
@@ -20,8 +21,8 @@ use crate::prompt::catalog::{Task, Template};
 use crate::tasks::Assistant;
 use crate::tasks::reply::Event;
 use crate::tasks::terms::Terms;
-use crate::tasks::triage::{Priority, Sentiment};
-use crate::tasks::whole::Done;
+use crate::tasks::triage::{Judgement, Priority, Sentiment};
+use crate::tasks::whole::{Done, Undone};
 
 /// Serves `deskhand.assistant.v1.AssistantService`.
 #[derive(Clone, Debug)]
@@ -44,21 +45,25 @@ impl AssistantService for Rpc {
         &self,
         request: Request<proto::StreamReplyRequest>,
     ) -> Result<Response<Self::StreamReplyStream>, Status> {
-        let terms = terms(&request, request.get_ref().tokens_at_most)?;
+        let sent = request.get_ref();
+        let terms = terms(&request, sent.tokens_at_most, sent.one_call, sent.continuation.as_ref())?;
         let request = request.into_inner();
         let task = match proto::Task::try_from(request.task) {
             Ok(proto::Task::Unspecified | proto::Task::Reply) => Task::Reply,
             Ok(proto::Task::Draft) => Task::Draft,
             _ => return Err(invalid("task", "It must be TASK_REPLY or TASK_DRAFT.")),
         };
+        let allowance = terms.allowance.clone();
         let reply = self
             .assistant
             .reply(task, &conversation(task, request.conversation)?, terms)
             .await?;
         let prompt = reply.prompt;
         let events = reply.events;
-        Ok(Response::new(Box::pin(events.map(move |event| {
-            event.map(|event| stream_response(event, &prompt)).map_err(Status::from)
+        Ok(Response::new(Box::pin(events.map(move |event| match event {
+            Ok(event) => Ok(stream_response(event, &prompt)),
+            Err(error) if error.goes_on() => Ok(goes_on(&allowance)),
+            Err(error) => Err(error.into()),
         }))))
     }
 
@@ -66,36 +71,37 @@ impl AssistantService for Rpc {
         &self,
         request: Request<proto::SummarizeRequest>,
     ) -> Result<Response<proto::SummarizeResponse>, Status> {
-        let terms = terms(&request, request.get_ref().tokens_at_most)?;
+        let sent = request.get_ref();
+        let terms = terms(&request, sent.tokens_at_most, sent.one_call, sent.continuation.as_ref())?;
         let conversation = conversation(Task::Summary, request.into_inner().conversation)?;
-        let Done { result, prompt, calls } = self
-            .assistant
-            .summarize(&conversation, &terms)
-            .await
-            .map_err(calls::status)?;
+        let done = self.assistant.summarize(&conversation, &terms).await;
+        let Told {
+            result,
+            calls,
+            continuation,
+        } = told(done, &terms)?;
         Ok(Response::new(proto::SummarizeResponse {
-            summary: result,
-            calls: calls::made(calls, &prompt),
+            summary: result.unwrap_or_default(),
+            calls,
+            continuation,
         }))
     }
 
     async fn triage(&self, request: Request<proto::TriageRequest>) -> Result<Response<proto::TriageResponse>, Status> {
-        let terms = terms(&request, request.get_ref().tokens_at_most)?;
+        let sent = request.get_ref();
+        let terms = terms(&request, sent.tokens_at_most, sent.one_call, sent.continuation.as_ref())?;
         let conversation = conversation(Task::Triage, request.into_inner().conversation)?;
-        let Done { result, prompt, calls } = self
-            .assistant
-            .triage(&conversation, &terms)
-            .await
-            .map_err(calls::status)?;
+        let done = self.assistant.triage(&conversation, &terms).await;
+        let Told {
+            result,
+            calls,
+            continuation,
+        } = told(done, &terms)?;
+        let judged = result.map_or_else(proto::TriageResponse::default, judgement);
         Ok(Response::new(proto::TriageResponse {
-            category: category(result.category).into(),
-            priority: priority(result.priority).into(),
-            sentiment: sentiment(result.sentiment).into(),
-            language: result.language.tag().to_owned(),
-            confidence: result.confidence,
-            needs_human: result.needs_human,
-            why: result.why,
-            calls: calls::made(calls, &prompt),
+            calls,
+            continuation,
+            ..judged
         }))
     }
 
@@ -103,17 +109,20 @@ impl AssistantService for Rpc {
         &self,
         request: Request<proto::RewriteRequest>,
     ) -> Result<Response<proto::RewriteResponse>, Status> {
-        let terms = terms(&request, request.get_ref().tokens_at_most)?;
+        let sent = request.get_ref();
+        let terms = terms(&request, sent.tokens_at_most, sent.one_call, sent.continuation.as_ref())?;
         let request = request.into_inner();
         let rewriting = Rewriting::parse("text", request.text, request.tone).map_err(Error::Invalid)?;
-        let Done { result, prompt, calls } = self
-            .assistant
-            .rewrite(&rewriting, &terms)
-            .await
-            .map_err(calls::status)?;
+        let done = self.assistant.rewrite(&rewriting, &terms).await;
+        let Told {
+            result,
+            calls,
+            continuation,
+        } = told(done, &terms)?;
         Ok(Response::new(proto::RewriteResponse {
-            text: result,
-            calls: calls::made(calls, &prompt),
+            text: result.unwrap_or_default(),
+            calls,
+            continuation,
         }))
     }
 
@@ -183,13 +192,47 @@ impl AssistantService for Rpc {
     }
 }
 
-/// What the caller allows.
-fn terms<T>(request: &Request<T>, tokens_at_most: i64) -> Result<Terms, Status> {
+/// What the caller of a task allows.
+fn terms<T>(
+    request: &Request<T>,
+    tokens_at_most: i64,
+    one_call: bool,
+    continuation: Option<&proto::Continuation>,
+) -> Result<Terms, Status> {
     let tokens = u64::try_from(tokens_at_most).map_err(|_| invalid("tokens_at_most", "It must not be negative."))?;
+    let past = continuation.map(continuation::parse).transpose();
+    let past = past.map_err(|violation| Error::Invalid(vec![violation]))?;
+    let one_call = one_call || past.is_some();
     Ok(Terms {
         deadline: request.extensions().get::<Deadline>().copied(),
-        allowance: Allowance::of((tokens > 0).then_some(tokens)),
+        allowance: Allowance::after(past.unwrap_or_default(), (tokens > 0).then_some(tokens), one_call),
     })
+}
+
+/// What is told of a task whose answer comes in one piece.
+struct Told<T> {
+    /// Unset where it goes on.
+    result: Option<T>,
+    calls: Vec<proto::ModelCall>,
+    continuation: Option<proto::Continuation>,
+}
+
+fn told<T>(done: Result<Done<T>, Undone>, terms: &Terms) -> Result<Told<T>, Status> {
+    match done {
+        Ok(Done { result, prompt, calls }) => Ok(Told {
+            result: Some(result),
+            calls: calls::made(calls, &prompt),
+            continuation: None,
+        }),
+        Err(undone) if undone.goes_on() => Ok(Told {
+            result: None,
+            calls: undone
+                .prompt
+                .map_or_else(Vec::new, |prompt| calls::made(undone.calls, &prompt)),
+            continuation: Some(continuation::told(&terms.allowance)),
+        }),
+        Err(undone) => Err(calls::status(undone)),
+    }
 }
 
 fn invalid(field: &'static str, description: &'static str) -> Status {
@@ -204,6 +247,13 @@ fn conversation(task: Task, sent: Option<proto::Conversation>) -> Result<Convers
     Conversation::parse(sent, reader).map_err(Error::Invalid)
 }
 
+fn goes_on(allowance: &Allowance) -> proto::StreamReplyResponse {
+    let continuation = continuation::told(allowance);
+    proto::StreamReplyResponse {
+        event: Some(proto::stream_reply_response::Event::Continuation(continuation)),
+    }
+}
+
 fn stream_response(event: Event, prompt: &Prompt) -> proto::StreamReplyResponse {
     use proto::stream_reply_response as response;
     let event = match event {
@@ -214,6 +264,20 @@ fn stream_response(event: Event, prompt: &Prompt) -> proto::StreamReplyResponse 
         Event::Finished => response::Event::Finished(response::Finished {}),
     };
     proto::StreamReplyResponse { event: Some(event) }
+}
+
+fn judgement(judgement: Judgement) -> proto::TriageResponse {
+    proto::TriageResponse {
+        category: category(judgement.category).into(),
+        priority: priority(judgement.priority).into(),
+        sentiment: sentiment(judgement.sentiment).into(),
+        language: judgement.language.tag().to_owned(),
+        confidence: judgement.confidence,
+        needs_human: judgement.needs_human,
+        why: judgement.why,
+        calls: Vec::new(),
+        continuation: None,
+    }
 }
 
 fn prompt(template: &Template) -> proto::Prompt {

@@ -32,7 +32,9 @@ fn meaning(failure: &Failure) -> Meaning {
         Kind::ModelUnavailable => Meaning::Gone(GONE),
         Kind::RateLimited(Window::Day) => Meaning::Gone(failure.retry_after.unwrap_or(USED_UP)),
         // How long we had to wait was the caller's choice, and limits of a minute are the gate's affair.
-        Kind::TimedOut(Phase::Deadline) | Kind::RateLimited(Window::Minute) | Kind::OverAllowance => Meaning::Nothing,
+        Kind::TimedOut(Phase::Deadline) | Kind::RateLimited(Window::Minute) | Kind::OverAllowance | Kind::OneCall => {
+            Meaning::Nothing
+        }
         Kind::Unreachable
         | Kind::Broken
         | Kind::TimedOut(_)

@@ -49,6 +49,8 @@ pub enum Kind {
     Empty,
     /// What the caller allows leaves no room for one call; none was made.
     OverAllowance,
+    /// Another call would help, and whoever asked makes one call at a time.
+    OneCall,
 }
 
 /// What was being waited for.

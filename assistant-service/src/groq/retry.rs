@@ -50,7 +50,8 @@ pub fn remedy(kind: Kind) -> Remedy {
         | Kind::Truncated
         | Kind::ContentFiltered
         | Kind::Empty
-        | Kind::OverAllowance => Remedy::None,
+        | Kind::OverAllowance
+        | Kind::OneCall => Remedy::None,
     }
 }
 
@@ -142,6 +143,7 @@ mod tests {
             (Kind::ContentFiltered, None),
             (Kind::Empty, None),
             (Kind::OverAllowance, None),
+            (Kind::OneCall, None),
         ] {
             assert_eq!(remedy(kind), expected, "{kind:?}");
         }

@@ -2,10 +2,12 @@
 //!
 //! - [`reply`]: answers and drafts, in pieces · `hand_off`: the tool by which a reply leaves a ticket to a person
 //! - [`summary`] · [`triage`] · [`rewrite`]: whole answers · `whole`: what these have in common
+//! - `mending`: output that is not of the form, asked for anew
 //! - [`terms`]: what a caller allows, and prompts that keep to it
 
 mod events;
 mod hand_off;
+mod mending;
 pub mod reply;
 pub mod rewrite;
 pub mod summary;

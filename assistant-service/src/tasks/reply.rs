@@ -4,11 +4,10 @@ use std::sync::{Mutex, PoisonError};
 
 use super::events::{Events, Sink, stream};
 use super::terms::Terms;
-use super::whole::mending;
 use super::{Assistant, hand_off};
 use crate::conversation::Conversation;
 use crate::error::Error;
-use crate::groq::engine::{Ended, Outcome, Progress, Started};
+use crate::groq::engine::{Ended, Mend, Outcome, Progress, Started};
 use crate::groq::failure::{Failure, Kind};
 use crate::guard::{Filter, Guard, Stopped};
 use crate::prompt::Prompt;
@@ -51,14 +50,7 @@ struct Round {
     reason: Option<String>,
     handed_off: bool,
     /// What is wrong with the call of a tool.
-    mistake: Option<Mistake>,
-}
-
-struct Mistake {
-    /// What the model called.
-    answer: String,
-    /// For the model.
-    wrong: &'static str,
+    mistake: Option<Mend>,
 }
 
 impl Assistant {
@@ -76,16 +68,13 @@ impl Assistant {
 
     /// Asks, and once more where the model called a tool as it must not, and nothing was written or mended yet.
     async fn answer(&self, task: Task, prompt: &Prompt, terms: &Terms, sink: &Sink<Event>) -> Result<(), Error> {
-        let mut round = self.round(task, prompt, terms, sink).await?;
-        if let (Some(mistake), false) = (&round.mistake, round.wrote)
-            && terms.allowance.repair()
-        {
-            tracing::info!(
-                wrong = mistake.wrong,
-                "a tool was called as it must not be; asking again"
-            );
-            let again = self.writer.repair(prompt, &mistake.answer, mistake.wrong);
-            round = self.round(task, &again, terms, sink).await.map_err(mending)?;
+        let first = self.first(prompt, terms);
+        let round = self.round(task, &first, terms, sink).await;
+        let mut round = round.map_err(|failure| Self::first_failed(failure, terms))?;
+        if let Some(mistake) = round.mistake.take_if(|_| !round.wrote) {
+            tracing::info!(wrong = mistake.wrong, "a tool was called as it must not be");
+            let again = self.mend(task, prompt, mistake, terms)?;
+            round = self.round(task, &again, terms, sink).await?;
         }
         if round.mistake.is_some() {
             return Err(Failure::new(Kind::InvalidOutput).into());
@@ -158,7 +147,8 @@ impl Round {
                     Ok(reason) => drop(self.reason.get_or_insert(reason)),
                     Err(wrong) => {
                         let answer = format!("{name} {arguments}");
-                        self.mistake = Some(Mistake { answer, wrong });
+                        let wrong = wrong.to_owned();
+                        self.mistake = Some(Mend { answer, wrong });
                     }
                 }
                 [None, None, None]

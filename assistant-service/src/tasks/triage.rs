@@ -5,9 +5,9 @@ use serde_json::{Map, Value, json};
 use super::Assistant;
 use super::hand_off::sentence;
 use super::terms::Terms;
-use super::whole::{Done, Undone, mending};
+use super::whole::{Done, Undone};
 use crate::conversation::{Category, Conversation};
-use crate::groq::engine::{CallRecord, Schema};
+use crate::groq::engine::{CallRecord, Mend, Schema};
 use crate::groq::failure::{Failure, Kind};
 use crate::guard::Guard;
 use crate::language::Language;
@@ -122,23 +122,17 @@ impl Assistant {
     }
 
     async fn judge(&self, prompt: &Prompt, terms: &Terms, calls: &mut Vec<CallRecord>) -> Result<Judgement, Failure> {
-        let first = self.judge_once(prompt, terms, calls).await?;
+        let first = self.judge_once(&self.first(prompt, terms), terms, calls).await;
+        let first = first.map_err(|failure| Self::first_failed(failure, terms))?;
         let guard = self.guard(prompt);
         let mistake = match read(&first, &guard) {
             Ok(judgement) => return Ok(judgement),
             Err(mistake) => mistake,
         };
-        if !terms.allowance.repair() {
-            tracing::info!(
-                ?mistake,
-                "a judgement was not of the form, after output that was mended"
-            );
-            return Err(Failure::new(Kind::InvalidOutput));
-        }
-        tracing::info!(?mistake, "a judgement was not of the form; asking again");
+        tracing::info!(?mistake, "a judgement was not of the form");
         let wrong = format!("(This is what you answered. {mistake} Answer again, with the whole JSON object only.)");
-        let again = self.writer.repair(prompt, &first, &wrong);
-        let second = self.judge_once(&again, terms, calls).await.map_err(mending)?;
+        let again = self.mend(Task::Triage, prompt, Mend { answer: first, wrong }, terms)?;
+        let second = self.judge_once(&again, terms, calls).await?;
         read(&second, &guard).map_err(|mistake| {
             tracing::info!(?mistake, "a judgement was not of the form again");
             Failure::new(Kind::InvalidOutput)

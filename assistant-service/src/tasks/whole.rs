@@ -39,6 +39,11 @@ impl Undone {
         }
     }
 
+    /// Whether another call would help, which is for another request to make.
+    pub fn goes_on(&self) -> bool {
+        self.error.goes_on()
+    }
+
     pub(super) fn new(failure: Failure, prompt: Prompt, calls: Vec<CallRecord>) -> Self {
         Self {
             error: failure.into(),
@@ -85,14 +90,6 @@ impl Assistant {
             Ok(_) => Err(Undone::new(Failure::new(Kind::Empty), prompt, calls)),
             Err(failure) => Err(Undone::new(failure, prompt, calls)),
         }
-    }
-}
-
-/// How an answer fails that was to be mended: where no call was left for that, as it was before.
-pub(super) fn mending(failure: Failure) -> Failure {
-    match failure.kind {
-        Kind::OverAllowance => Failure::new(Kind::InvalidOutput),
-        _ => failure,
     }
 }
 

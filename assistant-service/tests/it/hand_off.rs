@@ -14,6 +14,7 @@ fn outline(reply: &Reply) -> Vec<String> {
         Event::HandOff(hand_off) => Some(format!("hand_off {}", hand_off.why)),
         Event::CallEnded(ended) => Some(format!("ended {} {:?}", ended.call_no, ended.outcome())),
         Event::Finished(_) => Some("finished".to_owned()),
+        Event::Continuation(_) => Some("continuation".to_owned()),
     });
     events.collect()
 }

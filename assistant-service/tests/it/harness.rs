@@ -121,6 +121,7 @@ impl Desk {
                 let request = proto::SummarizeRequest {
                     conversation: about(),
                     tokens_at_most,
+                    ..Default::default()
                 };
                 client
                     .summarize(within(request, limit))
@@ -131,6 +132,7 @@ impl Desk {
                 let request = proto::TriageRequest {
                     conversation: about(),
                     tokens_at_most,
+                    ..Default::default()
                 };
                 client
                     .triage(within(request, limit))
@@ -142,6 +144,7 @@ impl Desk {
                     text: text.to_owned(),
                     tone: proto::Tone::Formal.into(),
                     tokens_at_most,
+                    ..Default::default()
                 };
                 client
                     .rewrite(within(request, limit))
@@ -248,7 +251,7 @@ impl Reply {
                     calls.push((started, ended));
                 }
                 Event::Delta(_) => assert!(open.is_some(), "text comes within a call"),
-                Event::Finished(_) | Event::HandOff(_) => {}
+                Event::Finished(_) | Event::HandOff(_) | Event::Continuation(_) => {}
             }
         }
         assert!(open.is_none(), "every call ends");

@@ -6,7 +6,6 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
-mod announced;
 mod books;
 mod cap;
 mod costs;
@@ -22,6 +21,7 @@ mod list_models;
 mod list_models_failures;
 mod list_prompts;
 mod models_gone;
+mod one_call;
 mod one_repair;
 mod other_providers;
 mod process;

@@ -152,6 +152,7 @@ async fn for_every_task_it_is_byte_for_byte_what_is_sent() {
                         .summarize(proto::SummarizeRequest {
                             tokens_at_most: 0,
                             conversation,
+                            ..Default::default()
                         })
                         .await;
                     let started = answer.unwrap().into_inner().calls.remove(0).started.unwrap();
@@ -162,6 +163,7 @@ async fn for_every_task_it_is_byte_for_byte_what_is_sent() {
                         .triage(proto::TriageRequest {
                             tokens_at_most: 0,
                             conversation,
+                            ..Default::default()
                         })
                         .await;
                     let started = answer.unwrap().into_inner().calls.remove(0).started.unwrap();
@@ -173,6 +175,7 @@ async fn for_every_task_it_is_byte_for_byte_what_is_sent() {
                             tokens_at_most: 0,
                             conversation,
                             task: task.into(),
+                            ..Default::default()
                         })
                         .await;
                     assert!(reply.finished(), "{reply:?}");
@@ -200,6 +203,7 @@ async fn for_every_task_it_is_byte_for_byte_what_is_sent() {
             tokens_at_most: 0,
             text,
             tone,
+            ..Default::default()
         })
         .await
         .unwrap();
@@ -233,6 +237,7 @@ async fn the_desk_s_notes_are_refused_where_a_customer_reads_and_stand_apart_els
                 tokens_at_most: 0,
                 conversation: Some(noted.clone()),
                 task: task.into(),
+                ..Default::default()
             })
             .await;
         assert_eq!(

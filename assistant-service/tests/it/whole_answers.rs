@@ -13,6 +13,7 @@ async fn summarize(desk: &Desk, newest: &str) -> Result<proto::SummarizeResponse
     let request = proto::SummarizeRequest {
         tokens_at_most: 0,
         conversation,
+        ..Default::default()
     };
     Ok(desk.client.clone().summarize(request).await?.into_inner())
 }
@@ -22,6 +23,7 @@ async fn triage(desk: &Desk, newest: &str) -> Result<proto::TriageResponse, Stat
     let request = proto::TriageRequest {
         tokens_at_most: 0,
         conversation,
+        ..Default::default()
     };
     Ok(desk.client.clone().triage(request).await?.into_inner())
 }
@@ -31,6 +33,7 @@ async fn rewrite(desk: &Desk, text: &str, tone: proto::Tone) -> Result<proto::Re
         tokens_at_most: 0,
         text: text.to_owned(),
         tone: tone.into(),
+        ..Default::default()
     };
     Ok(desk.client.clone().rewrite(request).await?.into_inner())
 }
@@ -320,11 +323,13 @@ async fn wrong_requests_are_refused_by_field_and_nothing_is_sent() {
         let request = proto::SummarizeRequest {
             tokens_at_most: 0,
             conversation: conversation.clone(),
+            ..Default::default()
         };
         assert_eq!(violated_fields(&client.summarize(request).await.unwrap_err()), fields);
         let request = proto::TriageRequest {
             tokens_at_most: 0,
             conversation,
+            ..Default::default()
         };
         assert_eq!(violated_fields(&client.triage(request).await.unwrap_err()), fields);
     }
@@ -340,6 +345,7 @@ async fn wrong_requests_are_refused_by_field_and_nothing_is_sent() {
     let request = proto::SummarizeRequest {
         tokens_at_most: 0,
         conversation: Some(noted),
+        ..Default::default()
     };
     let status = client.summarize(request).await.unwrap_err();
     assert_eq!(violated_fields(&status), ["conversation.turns[0].internal"]);

@@ -6,9 +6,9 @@ use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::dialogue::Subject;
 use super::judgement::Tone;
 use super::reply::{Mode, State};
-use super::runner::Subject;
 use super::service::Service;
 use super::store::{self, Run};
 use crate::accounts::audit::{self, Action};

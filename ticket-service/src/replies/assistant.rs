@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use deskhand_proto::assistant::v1::assistant_service_client::AssistantServiceClient;
-use deskhand_proto::assistant::v1::{self as proto, ModelCall, StreamReplyRequest, StreamReplyResponse};
+use deskhand_proto::assistant::v1::{self as proto, Continuation, ModelCall, StreamReplyRequest, StreamReplyResponse};
 use prost::Message as _;
+use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status, Streaming};
 use tonic_types::StatusExt as _;
@@ -42,67 +43,116 @@ impl Assistant {
         &self,
         mode: Mode,
         conversation: Conversation,
-        tokens_at_most: i64,
+        terms: Terms,
     ) -> Result<Streaming<StreamReplyResponse>, Status> {
         let task = if mode == Mode::Post {
             proto::Task::Reply
         } else {
             proto::Task::Draft
         };
-        let request = limited(StreamReplyRequest {
-            conversation: Some(conversation.into()),
-            task: task.into(),
-            tokens_at_most,
-        });
+        let request = limited(
+            terms.until,
+            StreamReplyRequest {
+                conversation: Some(conversation.into()),
+                task: task.into(),
+                tokens_at_most: terms.tokens_at_most,
+                one_call: true,
+                continuation: terms.continuation,
+            },
+        );
         Ok(self.0.clone().stream_reply(request).await?.into_inner())
     }
 
     /// Asks for a summary.
-    pub(super) async fn summarize(&self, conversation: Conversation, tokens_at_most: i64) -> Made<String> {
-        let request = limited(proto::SummarizeRequest {
-            conversation: Some(conversation.into()),
-            tokens_at_most,
-        });
+    pub(super) async fn summarize(&self, conversation: Conversation, terms: Terms) -> Result<Made, Status> {
+        let request = limited(
+            terms.until,
+            proto::SummarizeRequest {
+                conversation: Some(conversation.into()),
+                tokens_at_most: terms.tokens_at_most,
+                one_call: true,
+                continuation: terms.continuation,
+            },
+        );
         let made = self.0.clone().summarize(request).await?.into_inner();
-        Ok((made.summary, made.calls))
+        Ok(Made {
+            text: made.summary,
+            calls: made.calls,
+            continuation: made.continuation,
+        })
     }
 
     /// Asks for a judgement.
-    pub(super) async fn triage(&self, conversation: Conversation, tokens_at_most: i64) -> Made<Option<Triage>> {
-        let request = limited(proto::TriageRequest {
-            conversation: Some(conversation.into()),
-            tokens_at_most,
-        });
+    pub(super) async fn triage(&self, conversation: Conversation, terms: Terms) -> Result<Made, Status> {
+        let request = limited(
+            terms.until,
+            proto::TriageRequest {
+                conversation: Some(conversation.into()),
+                tokens_at_most: terms.tokens_at_most,
+                one_call: true,
+                continuation: terms.continuation,
+            },
+        );
         let mut made = self.0.clone().triage(request).await?.into_inner();
-        let calls = std::mem::take(&mut made.calls);
-        Ok((triage(made), calls))
+        Ok(Made {
+            calls: std::mem::take(&mut made.calls),
+            continuation: made.continuation.take(),
+            text: triage(made)
+                .and_then(|triage| serde_json::to_string(&triage).ok())
+                .unwrap_or_default(),
+        })
     }
 
     /// Asks for a text to be written anew.
-    pub(super) async fn rewrite(&self, text: String, tone: Tone, tokens_at_most: i64) -> Made<String> {
+    pub(super) async fn rewrite(&self, text: String, tone: Tone, terms: Terms) -> Result<Made, Status> {
         let tone = match tone {
             Tone::Neutral => proto::Tone::Neutral,
             Tone::Friendly => proto::Tone::Friendly,
             Tone::Formal => proto::Tone::Formal,
             Tone::Shorter => proto::Tone::Shorter,
         };
-        let request = limited(proto::RewriteRequest {
-            text,
-            tone: tone.into(),
-            tokens_at_most,
-        });
+        let request = limited(
+            terms.until,
+            proto::RewriteRequest {
+                text,
+                tone: tone.into(),
+                tokens_at_most: terms.tokens_at_most,
+                one_call: true,
+                continuation: terms.continuation,
+            },
+        );
         let made = self.0.clone().rewrite(request).await?.into_inner();
-        Ok((made.text, made.calls))
+        Ok(Made {
+            text: made.text,
+            calls: made.calls,
+            continuation: made.continuation,
+        })
     }
 }
 
-/// What was made, and the calls that it took.
-type Made<T> = Result<(T, Vec<ModelCall>), Status>;
+/// What one call to the model may take.
+#[derive(Clone)]
+pub(super) struct Terms {
+    pub(super) tokens_at_most: i64,
+    /// Where the request goes on, if it is not its first call.
+    pub(super) continuation: Option<Continuation>,
+    /// When the attempt's time is over.
+    pub(super) until: Instant,
+}
 
-fn limited<T>(message: T) -> Request<T> {
+fn limited<T>(until: Instant, message: T) -> Request<T> {
     let mut request = Request::new(message);
-    request.set_timeout(ATTEMPT);
+    request.set_timeout(until.saturating_duration_since(Instant::now()));
     request
+}
+
+/// What came in one piece.
+pub(super) struct Made {
+    /// Empty where it goes on; a judgement is JSON, and empty where it is not what was agreed on.
+    pub(super) text: String,
+    pub(super) calls: Vec<ModelCall>,
+    /// Where it goes on: another call would help.
+    pub(super) continuation: Option<Continuation>,
 }
 
 /// The calls that a failed task tells of. `None` where assistant-service may have made some of which it says nothing.

@@ -4,7 +4,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use deskhand_proto::assistant::v1::stream_reply_response::{CallEnded, CallStarted};
 use deskhand_proto::assistant::v1::{CallOutcome, ModelCall, TokenUsage, UsageSource};
-use tokio::sync::Notify;
 
 /// One call to the model.
 #[derive(Clone, Debug)]
@@ -16,19 +15,15 @@ pub(super) struct Call {
 
 /// A run's calls so far.
 #[derive(Debug, Default)]
-pub(super) struct Calls {
-    calls: Mutex<Entries>,
-    /// A call was announced that has no row yet, and is not made before it had the time to get one.
-    further: Notify,
-}
+pub(super) struct Calls(Mutex<Entries>);
 
 #[derive(Debug, Default)]
 struct Entries {
     calls: Vec<Call>,
     /// The numbers of those of which the ledger does not know everything yet.
     fresh: Vec<i32>,
-    /// Whether it is certain that no call was made but those that are known.
-    complete: bool,
+    /// Whether one may be under way that is not known.
+    asking: bool,
 }
 
 impl Calls {
@@ -36,9 +31,6 @@ impl Calls {
     pub(super) fn started(&self, started: CallStarted) {
         let mut entries = self.lock();
         entries.fresh.push(started.call_no);
-        if started.call_no > 1 {
-            self.further.notify_one();
-        }
         entries.calls.push(Call { started, ended: None });
     }
 
@@ -64,15 +56,19 @@ impl Calls {
         }
     }
 
-    /// No call was made but those that are known.
-    pub(super) fn are_complete(&self) {
-        self.lock().complete = true;
+    /// From now on there may be one that is not known.
+    pub(super) fn asking(&self) {
+        self.lock().asking = true;
     }
 
-    /// Whether no call was made at all.
-    pub(super) fn are_none(&self) -> bool {
-        let entries = self.lock();
-        entries.complete && entries.calls.is_empty()
+    /// No call was made but those that are known.
+    pub(super) fn asked(&self) {
+        self.lock().asking = false;
+    }
+
+    /// Whether it is certain that no call was made but those that are known.
+    pub(super) fn are_complete(&self) -> bool {
+        !self.lock().asking
     }
 
     /// Those of which the ledger does not know everything yet; asked for once.
@@ -91,13 +87,8 @@ impl Calls {
         self.lock().calls.clone()
     }
 
-    /// Resolves when there is a call whose row must not wait.
-    pub(super) async fn further(&self) {
-        self.further.notified().await;
-    }
-
     fn lock(&self) -> MutexGuard<'_, Entries> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

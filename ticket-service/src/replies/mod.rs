@@ -5,6 +5,7 @@ mod assistant;
 mod attach;
 mod calls;
 mod decide;
+mod dialogue;
 mod fence;
 mod follow;
 mod judgement;

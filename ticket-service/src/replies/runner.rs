@@ -3,8 +3,6 @@
 
 use std::time::Duration;
 
-use deskhand_proto::assistant::v1::StreamReplyResponse;
-use deskhand_proto::assistant::v1::stream_reply_response::Event;
 use sqlx::PgPool;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -12,11 +10,10 @@ use tokio_util::sync::CancellationToken;
 use super::assistant::{self, Assistant};
 use super::attach::Running;
 use super::calls::Calls;
-use super::judgement::Tone;
-use super::reply::{End, Failure, Mode};
+use super::dialogue::{self, Subject};
+use super::reply::{End, Failure};
 use super::store::{self, Outcome, Run};
 use crate::error::Error;
-use crate::tickets::store::Conversation;
 
 /// Tries to keep an end, while the database cannot be used.
 const TRIES: u32 = 6;
@@ -24,12 +21,6 @@ const TRIES: u32 = 6;
 const KEEP: Duration = Duration::from_millis(100);
 /// How often a run says that its process is alive; three times within a lease.
 const RENEW: Duration = Duration::from_secs(2);
-
-/// What a run is about.
-pub(super) enum Subject {
-    Conversation(Conversation),
-    Text { text: String, tone: Tone },
-}
 
 /// Runs to the end, and keeps it.
 pub(super) async fn run(
@@ -47,7 +38,7 @@ pub(super) async fn run(
         () = stopping.cancelled() => None,
         () = stay_alive(&pool, &run, &running, &calls) => Some(Outcome::Stopped),
         () = tokio::time::sleep(assistant::ATTEMPT) => Some(Outcome::Failed(Failure::TimedOut)),
-        outcome = ask(&assistant, &run, subject, &running, &calls) => Some(outcome),
+        outcome = dialogue::hold(&pool, &assistant, &run, subject, &running, &calls) => Some(outcome),
     };
     let end = match outcome {
         Some(outcome) => keep(&pool, &run, outcome, running.text(), &calls).await,
@@ -69,10 +60,7 @@ async fn stay_alive(pool: &PgPool, run: &Run, running: &Running, calls: &Calls) 
     let (mut kept, mut renewed) = (0, Instant::now());
     let mut failing = false;
     loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = calls.further() => {}
-        }
+        ticks.tick().await;
         let text = running.unkept(kept);
         let renewing = renewed.elapsed() >= RENEW;
         let fresh = calls.take_fresh();
@@ -107,93 +95,9 @@ async fn stay_alive(pool: &PgPool, run: &Run, running: &Running, calls: &Calls) 
 
 /// Leaves the run to another replica, or to this one's next start.
 async fn hand_on(pool: &PgPool, run: &Run, calls: &Calls) {
-    if let Err(error) = store::release(pool, run, &calls.all()).await {
+    if let Err(error) = store::release(pool, run, calls).await {
         // It is found all the same, once its lease is over.
         tracing::warn!(error = &error as &dyn std::error::Error, reply_id = %run.reply_id, "a run could not be handed on");
-    }
-}
-
-/// Asks for what the run is to make.
-async fn ask(assistant: &Assistant, run: &Run, subject: Subject, running: &Running, calls: &Calls) -> Outcome {
-    let tokens = run.tokens_at_most;
-    let made = match (run.mode, subject) {
-        (Mode::Post | Mode::Draft, Subject::Conversation(conversation)) => {
-            return answer(assistant, run, conversation, running, calls).await;
-        }
-        (Mode::Summary, Subject::Conversation(conversation)) => assistant.summarize(conversation, tokens).await,
-        (Mode::Triage, Subject::Conversation(conversation)) => {
-            let judged = assistant.triage(conversation, tokens).await;
-            judged.map(|(triage, calls)| {
-                let text = triage.and_then(|triage| serde_json::to_string(&triage).ok());
-                (text.unwrap_or_default(), calls)
-            })
-        }
-        (_, Subject::Text { text, tone }) => assistant.rewrite(text, tone, tokens).await,
-        (Mode::Rewrite, Subject::Conversation(_)) => return Outcome::Failed(Failure::Internal),
-    };
-    match made {
-        Ok((text, made)) => {
-            calls.made(made);
-            calls.are_complete();
-            if text.is_empty() {
-                return Outcome::Failed(Failure::UpstreamProtocol);
-            }
-            running.push(&text);
-            Outcome::Whole
-        }
-        Err(status) => {
-            if let Some(made) = assistant::calls(&status) {
-                calls.made(made);
-                calls.are_complete();
-            }
-            failed(&status)
-        }
-    }
-}
-
-fn failed(status: &tonic::Status) -> Outcome {
-    let failure = assistant::failure(status);
-    tracing::warn!(?failure, code = ?status.code(), message = status.message(), "no answer from assistant-service");
-    Outcome::Failed(failure)
-}
-
-/// Asks for an answer and passes on what the model says.
-async fn answer(
-    assistant: &Assistant,
-    run: &Run,
-    conversation: Conversation,
-    running: &Running,
-    calls: &Calls,
-) -> Outcome {
-    let asked = assistant.stream_reply(run.mode, conversation, run.tokens_at_most).await;
-    let ended = |status: &tonic::Status| {
-        // Calls are announced before they are made, so that nothing is hidden where the stream itself has ended.
-        if assistant::calls(status).is_some() {
-            calls.are_complete();
-        }
-        failed(status)
-    };
-    let mut stream = match asked {
-        Ok(stream) => stream,
-        Err(status) => return ended(&status),
-    };
-    let mut hand_off = None;
-    loop {
-        let event = match stream.message().await {
-            Ok(Some(StreamReplyResponse { event })) => event,
-            // Without `finished` there is no answer, whatever came.
-            Ok(None) => return Outcome::Failed(Failure::UpstreamProtocol),
-            Err(status) => return ended(&status),
-        };
-        match event {
-            Some(Event::CallStarted(started)) => calls.started(started),
-            Some(Event::Delta(delta)) => running.push(&delta.text),
-            Some(Event::CallEnded(ended)) => calls.ended(ended),
-            Some(Event::HandOff(told)) => hand_off = Some(told.why),
-            Some(Event::Finished(_)) => return hand_off.map_or(Outcome::Whole, Outcome::HandedOff),
-            // Something newer than this program; nothing that it must know.
-            None => {}
-        }
     }
 }
 

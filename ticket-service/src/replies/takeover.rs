@@ -7,7 +7,7 @@ use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
 use super::ask::{Opened, TURNS};
-use super::runner::Subject;
+use super::dialogue::Subject;
 use super::service::Service;
 use super::store::{self, Taken};
 use crate::db::tx::{begin, retrying};

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
-
 use super::allowance::Allowance;
 use super::model::Model;
 use super::told::{Ended, Outcome, Progress, Started};
@@ -23,8 +21,6 @@ pub(super) struct Attempt<'a> {
     pub(super) call: Call,
     pub(super) allowance: &'a Allowance,
     pub(super) offer: &'a Offer,
-    /// How long before it is sent it is announced, and until when at most that may last.
-    pub(super) ahead: Option<(Duration, Option<Instant>)>,
     /// What it holds until it has ended.
     pub(super) open: Option<(Pass, Permit)>,
 }
@@ -37,10 +33,6 @@ impl Attempt<'_> {
         F: Future<Output = ()>,
     {
         tell(Progress::CallStarted(self.started.clone())).await;
-        if let Some((ahead, ends)) = self.ahead {
-            let sent = Instant::now() + ahead;
-            sleep_until(ends.map_or(sent, |ends| ends.min(sent))).await;
-        }
         let mut shown = false;
         let result = loop {
             let step = self.call.next().await;

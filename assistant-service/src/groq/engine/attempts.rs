@@ -19,9 +19,8 @@ use crate::groq::wire::ChatRequest;
 const LAST_WORDS: Duration = Duration::from_millis(25);
 /// The same where nobody sees the answer grow: the calls are told by one status, and lost with it.
 const LAST_WORDS_OF_WHOLE: Duration = Duration::from_millis(100);
-/// How long a call is announced before it is sent, unless it is the first of its request: whoever keeps books of the calls
-/// has entered it by then. 20 ms are promised; the rest is for the way there.
-const ANNOUNCED: Duration = Duration::from_millis(25);
+/// A call that would have less time than this is not made: no provider answers so fast.
+const LEAST: Duration = Duration::from_millis(25);
 /// The service tier that is asked where another was full.
 const OTHER_TIER: &str = "on_demand";
 
@@ -63,27 +62,25 @@ impl Shared {
         T: Fn(Progress) -> F,
         F: Future<Output = ()>,
     {
-        self.budget.earn();
-        let mut retries = 0;
-        let mut moved = false;
-        let mut tier = None;
+        let allowance = &ask.allowance;
+        if !allowance.is_used() {
+            self.budget.earn();
+        }
         loop {
-            let chosen = self.choose(ask, tier)?;
+            let chosen = self.choose(ask, allowance.tier_full().then_some(OTHER_TIER))?;
             let reserved = u64::from(ask.estimated_prompt_tokens) + chosen.started.output_tokens_at_most;
             let permit = chosen.model.gate.enter(reserved, ends).await.map_err(over_quota)?;
-            let ahead = (shown_at_once && ask.allowance.is_used()).then_some((ANNOUNCED, ends));
             let model = chosen.model;
             let attempt = Attempt {
                 model,
                 started: Started {
-                    call_no: ask.allowance.number(),
+                    call_no: allowance.number(),
                     ..chosen.started
                 },
                 estimated_prompt: ask.estimated_prompt_tokens.into(),
                 call: self.client.call(&chosen.request, ends),
-                allowance: &ask.allowance,
+                allowance,
                 offer: &self.offer,
-                ahead,
                 open: Some((chosen.pass, permit)),
             };
             let (result, shown) = attempt.make(tell).await;
@@ -97,39 +94,40 @@ impl Shared {
             let others_are_well = || self.models.iter().any(|model| !model.breaker.is_open());
             let wait = match remedy {
                 Remedy::None => return Err(failure),
-                Remedy::Again if !(model.breaker.is_open() && others_are_well()) => delay(&failure, retries),
+                Remedy::Again if !(model.breaker.is_open() && others_are_well()) => {
+                    delay(&failure, allowance.retries())
+                }
                 Remedy::Again | Remedy::Once | Remedy::OtherModel => Duration::ZERO,
             };
-            let late = ends.is_some_and(|ends| Instant::now() + wait + ANNOUNCED >= ends);
+            let late = ends.is_some_and(|ends| Instant::now() + wait + LEAST >= ends);
             if late || !self.affords(ask) {
                 return Err(failure);
             }
             if remedy == Remedy::OtherModel {
-                if moved || self.models.len() < 2 {
+                // As it is not down, nothing is spent.
+                if self.models.len() < 2 || !allowance.leave(&model.name) {
                     return Err(failure);
                 }
-                // Its breaker is open now, so that it is not asked again; and as it is not down, nothing is spent.
-                moved = true;
-                continue;
+            } else {
+                let mended = remedy != Remedy::Once || allowance.may_repair();
+                if !mended || allowance.retries() >= self.retries || !self.budget.spend() {
+                    return Err(failure);
+                }
+                if remedy == Remedy::Once {
+                    allowance.repair();
+                }
+                allowance.retry(failure.kind == Kind::TierFull);
+                tracing::info!(kind = ?failure.kind, ms = wait.as_millis(), "the provider is asked again");
+                sleep(wait).await;
             }
-            let mended = remedy != Remedy::Once || ask.allowance.may_repair();
-            if !mended || retries >= self.retries || !self.budget.spend() {
-                return Err(failure);
+            if allowance.one_call() {
+                return Err(Failure::new(Kind::OneCall));
             }
-            if remedy == Remedy::Once {
-                ask.allowance.repair();
-            }
-            if failure.kind == Kind::TierFull {
-                tier = Some(OTHER_TIER);
-            }
-            retries += 1;
-            tracing::info!(kind = ?failure.kind, ms = wait.as_millis(), "the provider is asked again");
-            sleep(wait).await;
         }
     }
 
     /// Whether there is a model of which another call may be made.
-    fn affords(&self, ask: &Ask) -> bool {
+    pub(super) fn affords(&self, ask: &Ask) -> bool {
         ask.allowance.tokens_left().is_none()
             || self.models.iter().any(|model| {
                 let request = model.request(ask, self.reasoning_tokens, None);
@@ -146,6 +144,10 @@ impl Shared {
             let started = model.started(&request);
             if !ask.allowance.fits(started.at_most()) {
                 too_much = true;
+                continue;
+            }
+            if ask.allowance.has_left(&model.name) {
+                refused = Some(refused.unwrap_or(Failure::new(Kind::ModelUnavailable)));
                 continue;
             }
             match model.breaker.pass() {

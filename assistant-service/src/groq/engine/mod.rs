@@ -22,7 +22,7 @@ use super::offer::Offer;
 use super::retry::Budget;
 use crate::settings::Settings;
 use crate::usage::Prices;
-pub use allowance::Allowance;
+pub use allowance::{Allowance, Mend, Past};
 pub use ask::{Ask, Message, Schema, Tool};
 use model::Model;
 pub use told::{CallRecord, Completed, Ended, Failed, Outcome, Progress, Started};
@@ -83,6 +83,11 @@ impl Engine {
     pub fn announced(&self, ask: &Ask) -> Option<Started> {
         let model = self.0.models.first()?;
         Some(model.started(&model.request(ask, self.0.reasoning_tokens, None)))
+    }
+
+    /// Whether there is a model of which another call may be made for `ask`.
+    pub fn affords(&self, ask: &Ask) -> bool {
+        self.0.affords(ask)
     }
 
     /// Asks, and tells what happens as it happens; nothing goes on while `tell` has not taken it. Asks again where that can

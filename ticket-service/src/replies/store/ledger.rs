@@ -9,9 +9,9 @@ use crate::replies::calls::{Call, Calls};
 use crate::replies::reply::Usage;
 
 /// The outcome of a call that is under way.
-pub(super) const OPEN: &str = "OPEN";
+const OPEN: &str = "OPEN";
 /// The outcome of a call that its run did not wait for.
-pub(super) const CUT_SHORT: &str = "CUT_SHORT";
+const CUT_SHORT: &str = "CUT_SHORT";
 
 /// Enters a run's first call before it is made, with the most that the run may take.
 pub(super) async fn open_in_tx(tx: &mut PgConnection, run: &Run) -> Result<()> {
@@ -28,6 +28,35 @@ pub(super) async fn open_in_tx(tx: &mut PgConnection, run: &Run) -> Result<()> {
     Ok(())
 }
 
+/// Enters a run's next call before it is made, after all that is known of those before; false where the run is this process's no
+/// more.
+pub(in crate::replies) async fn open_next(
+    pool: &PgPool,
+    run: &Run,
+    before: &[Call],
+    call_no: i32,
+    tokens_at_most: i64,
+) -> Result<bool> {
+    let mut connection = pool.acquire().await?;
+    enter_in_tx(&mut connection, run, before, OPEN).await?;
+    // Locked, for whoever takes the run over enters the ends of the calls that are there.
+    let opened = sqlx::query!(
+        "INSERT INTO model_calls AS known (reply_id, attempt, call_no, model, prompt_id, prompt_version, outcome, usage_source,
+             input_tokens, output_tokens)
+         SELECT id, attempt, $4, '', '', '', 'OPEN', 'ESTIMATED', $5, 0 FROM replies
+         WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'RUNNING' FOR UPDATE
+         ON CONFLICT (reply_id, attempt, call_no) DO UPDATE SET input_tokens = excluded.input_tokens WHERE known.outcome = 'OPEN'",
+        run.reply_id,
+        run.attempt,
+        run.owner,
+        call_no,
+        tokens_at_most,
+    )
+    .execute(&mut *connection)
+    .await?;
+    Ok(opened.rows_affected() == 1)
+}
+
 /// Enters what is known of a live run's calls, each by itself: the run may end meanwhile, and whoever waits here is dropped then.
 pub(in crate::replies) async fn enter(pool: &PgPool, run: &Run, calls: &[Call]) -> Result<()> {
     let mut connection = pool.acquire().await?;
@@ -35,7 +64,7 @@ pub(in crate::replies) async fn enter(pool: &PgPool, run: &Run, calls: &[Call]) 
 }
 
 /// Enters what is known of a run's calls; those whose end is not get `unended`. What stands there as ended stays.
-pub(super) async fn enter_in_tx(tx: &mut PgConnection, run: &Run, calls: &[Call], unended: &str) -> Result<()> {
+async fn enter_in_tx(tx: &mut PgConnection, run: &Run, calls: &[Call], unended: &str) -> Result<()> {
     for call in calls {
         let ended = call.ended.as_ref();
         let usage = call.usage();
@@ -78,10 +107,10 @@ pub(super) async fn enter_in_tx(tx: &mut PgConnection, run: &Run, calls: &[Call]
     Ok(())
 }
 
-/// Enters the calls of a run that ends. A first call that was never made is struck out; one of which nothing was heard is lost.
+/// Enters the calls of a run that ends. One that was never made is struck out; one of which nothing was heard is lost.
 pub(super) async fn close_in_tx(tx: &mut PgConnection, run: &Run, calls: &Calls) -> Result<()> {
     enter_in_tx(tx, run, &calls.all(), CUT_SHORT).await?;
-    if calls.are_none() {
+    if calls.are_complete() {
         sqlx::query!(
             "DELETE FROM model_calls WHERE reply_id = $1 AND attempt = $2 AND outcome = 'OPEN'",
             run.reply_id,

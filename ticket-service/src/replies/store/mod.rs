@@ -16,7 +16,7 @@ pub(crate) use budgets::sweep as sweep_budgets;
 pub(crate) use drafts::sweep_rewritten;
 pub(super) use drafts::{accept_in_tx, discard_in_tx, draft_in_tx, draft_text};
 pub(super) use ending::{Outcome, close};
-pub(super) use ledger::enter;
+pub(super) use ledger::{enter, open_next};
 pub(super) use ratings::rate_in_tx;
 pub(super) use records::{get, list};
 pub(super) use report::{Keys, Row, report};

@@ -10,7 +10,7 @@ use super::{Run, budgets, ledger};
 use crate::db::tx::{begin, retrying};
 use crate::db::word;
 use crate::error::{Error, Result};
-use crate::replies::calls::Call;
+use crate::replies::calls::Calls;
 use crate::replies::fence::{self, Seen};
 use crate::replies::reply::{Failure, Mode, State};
 use crate::settings::Budgets;
@@ -148,10 +148,10 @@ pub(in crate::replies) async fn renew(pool: &PgPool, run: &Run) -> Result<bool> 
 }
 
 /// Leaves a run to whoever takes it next.
-pub(in crate::replies) async fn release(pool: &PgPool, run: &Run, calls: &[Call]) -> Result<()> {
+pub(in crate::replies) async fn release(pool: &PgPool, run: &Run, calls: &Calls) -> Result<()> {
     retrying(|| async {
         let mut tx = begin(pool).await?;
-        ledger::enter_in_tx(&mut tx, run, calls, ledger::CUT_SHORT).await?;
+        ledger::close_in_tx(&mut tx, run, calls).await?;
         sqlx::query!(
             "UPDATE replies SET lease_until = now() WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'RUNNING'",
             run.reply_id,
