@@ -131,6 +131,8 @@ impl Desk {
         let endless = [
             "--customer-asks-per-hour",
             "0",
+            "--staff-asks-per-hour",
+            "0",
             "--user-tokens-per-day",
             "0",
             "--desk-tokens-per-day",

@@ -4,10 +4,13 @@ use deskhand_proto::replies::v1::reply_event::Event;
 use deskhand_proto::replies::v1::{
     CallOutcome, GetUsageRequest, GetUsageResponse, ReplyMode, StreamReplyRequest, UsageKey, UsageRow,
 };
+use tokio::task::JoinSet;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
+use crate::asks::{WHOLES, Whole};
 use crate::harness::{Desk, PATIENCE, User, assert_refused, told};
+use crate::process::Server;
 
 /// What the budgets have for a payer and a period, the desk being nobody.
 async fn used(desk: &Desk, payer: &str, period: &str) -> (i64, i64) {
@@ -57,6 +60,97 @@ async fn a_call_is_in_the_books_before_it_is_made() {
     )
     .await;
     assert!(reserved >= desk.count(SPENT).await);
+}
+
+#[tokio::test]
+async fn a_repeated_call_is_in_the_books_before_it_is_made_whatever_is_asked_for() {
+    // No more at once than assistant-service may repeat from the start.
+    let wholes = WHOLES.map(Some);
+    futures_util::join!(all_are_in_the_books(&[None, None]), all_are_in_the_books(&wholes));
+}
+
+/// Kills what asks, in the middle of each one's second call. `None` is an answer.
+async fn all_are_in_the_books(asks: &[Option<Whole>]) {
+    let mut desk = Desk::busy(100).await;
+    let (owner, agent) = (desk.customer().await, desk.agent().await);
+    // Nobody takes over what is killed, for now.
+    desk.stop().await;
+    let mut server = Server::busy_replica_of(&desk).await;
+    desk.channel = server.channel().await;
+    let control = desk.sim.control();
+    let mut asking = JoinSet::new();
+    for (n, whole) in asks.iter().copied().enumerate() {
+        let ticket_id = desk.ticket(&owner).await;
+        control.next(1, "status code=503".parse().unwrap());
+        control.next(1, "silent-before-headers".parse().unwrap());
+        let mut replies = desk.replies();
+        let asker = if (n, whole) == (0, None) {
+            owner.clone()
+        } else {
+            agent.clone()
+        };
+        asking.spawn(async move {
+            let Some(whole) = whole else {
+                let request = StreamReplyRequest {
+                    ticket_id,
+                    ..Default::default()
+                };
+                let mut stream = replies.stream_reply(asker.asks(request)).await.unwrap().into_inner();
+                while let Ok(Some(_)) = stream.message().await {}
+                return;
+            };
+            let _ = whole.ask(&mut replies, &asker, &ticket_id, "", "").await;
+        });
+        let made = 2 * (n + 1);
+        control
+            .wait_for_calls(PATIENCE, |calls| calls.len() >= made)
+            .await
+            .unwrap_or_else(|| panic!("{whole:?}: {:?}", control.calls()));
+        assert_eq!(control.calls().len(), made);
+        // The provider has the second call, and has said nothing: its row is there, and so is the first one's end.
+        let rows = "SELECT count(*) FROM model_calls";
+        assert_eq!(desk.count(rows).await, i64::try_from(made).unwrap(), "{whole:?}");
+        let open = "SELECT count(*) FROM model_calls WHERE outcome = 'OPEN' AND call_no = 2";
+        assert_eq!(desk.count(open).await, i64::try_from(n + 1).unwrap(), "{whole:?}");
+        let ended = "SELECT count(*) FROM model_calls WHERE outcome = 'FAILED' AND call_no = 1 AND input_tokens + output_tokens = 0";
+        assert_eq!(desk.count(ended).await, i64::try_from(n + 1).unwrap(), "{whole:?}");
+    }
+    server.kill();
+    while asking.join_next().await.is_some() {}
+    desk.start(&["--user-tokens-per-day", "0", "--desk-tokens-per-day", "0"])
+        .await;
+    desk.until_count(
+        "SELECT count(*) FROM replies WHERE state = 'RUNNING' OR reserved_tokens > 0",
+        0,
+    )
+    .await;
+    // Each took all that was left to it, for all that is known.
+    let lost = "SELECT count(*) FROM model_calls WHERE outcome = 'LOST' AND call_no = 2 AND attempt = 1 AND input_tokens + output_tokens = 48000";
+    assert_eq!(desk.count(lost).await, i64::try_from(asks.len()).unwrap());
+    let made = desk.sim.control().calls().len();
+    let begun_again = asks.iter().filter(|whole| **whole != Some(Whole::Rewrite)).count();
+    assert_eq!(made, 2 * asks.len() + begun_again, "what is of a ticket is begun again");
+    let made = i64::try_from(made).unwrap();
+    assert_eq!(desk.count("SELECT count(*) FROM model_calls").await, made);
+}
+
+#[tokio::test]
+async fn a_call_that_was_entered_and_never_made_is_struck_out() {
+    let desk = Desk::busy(100).await;
+    let (owner, agent) = (desk.customer().await, desk.agent().await);
+    let ticket_id = desk.ticket(&owner).await;
+    // Both models are gone: the first call says so of one, the second of the other; and then there is none to ask.
+    desk.sim.control().set_scenario("status code=404".parse().unwrap());
+    for whole in WHOLES {
+        let asked = whole.ask(&mut desk.replies(), &agent, &ticket_id, "", "").await;
+        assert!(asked.is_err());
+    }
+    desk.until_count("SELECT count(*) FROM replies WHERE reserved_tokens > 0", 0)
+        .await;
+    let made = i64::try_from(desk.sim.control().calls().len()).unwrap();
+    assert!(made >= 2);
+    assert_eq!(desk.count("SELECT count(*) FROM model_calls").await, made);
+    assert_eq!(desk.count(SPENT).await, 0);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@
 
 mod access;
 mod accounts;
+mod asks;
 mod attach;
 mod changes;
 mod conflicts;

@@ -87,7 +87,12 @@ impl Server {
 
     /// The same without budgets.
     pub(crate) async fn busy_replica_of(desk: &Desk) -> Self {
-        let endless = ["CUSTOMER_ASKS_PER_HOUR", "USER_TOKENS_PER_DAY", "DESK_TOKENS_PER_DAY"];
+        let endless = [
+            "CUSTOMER_ASKS_PER_HOUR",
+            "STAFF_ASKS_PER_HOUR",
+            "USER_TOKENS_PER_DAY",
+            "DESK_TOKENS_PER_DAY",
+        ];
         Self::replica_with(desk, &endless.map(|name| (name, "0"))).await
     }
 

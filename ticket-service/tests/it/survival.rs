@@ -15,9 +15,11 @@ use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tonic::Code;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
+use crate::asks::{WHOLES, Whole};
 use crate::harness::{Desk, User};
 use crate::process::Server;
 use crate::random::Numbers;
@@ -87,6 +89,30 @@ async fn follow(replicas: Replicas, user: User, ticket_id: String, mut which: us
     }
 }
 
+/// What of the tickets of a round is asked for in one piece.
+fn whole(next: u64) -> Option<Whole> {
+    WHOLES.get(usize::try_from(next % 8).unwrap()).copied()
+}
+
+/// Asks for what comes in one piece, by the same request on any replica until it is there.
+async fn insist(replicas: Replicas, agent: User, ticket_id: String, whole: Whole, scenario: String, mut which: usize) {
+    let request_id = Uuid::now_v7().to_string();
+    loop {
+        if let Some(mut client) = connect(&replicas, which).await {
+            let asked = whole.ask(&mut client, &agent, &ticket_id, &request_id, &scenario).await;
+            match asked {
+                Ok(()) => return,
+                // Its replica is dead, or what was asked died with it, for a text is not kept.
+                Err(status) if status.code() == Code::Unavailable || whole == Whole::Rewrite => {}
+                Err(status) if status.code() == Code::Unknown || status.code() == Code::Cancelled => {}
+                Err(status) => panic!("{whole:?}: {status:?}"),
+            }
+        }
+        which += 1;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 #[expect(clippy::too_many_arguments, reason = "all that a client knows")]
 async fn open(
     replicas: &Replicas,
@@ -123,6 +149,7 @@ async fn whenever_a_replica_is_killed_every_reply_is_whole_and_posted_once() {
     let began = Instant::now();
     let mut desk = Desk::busy(20_000).await;
     let user = desk.customer().await;
+    let agent = desk.agent().await;
     // The harness's own replica would take runs over, too.
     desk.stop().await;
     let mut servers = [
@@ -133,34 +160,54 @@ async fn whenever_a_replica_is_killed_every_reply_is_whole_and_posted_once() {
     let seed = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
     println!("seed {seed}");
     let mut random = Numbers(seed);
-    let (mut killed_runs, mut kills, mut replies, mut restarts) = (0, 0, 0, 0);
+    let (mut killed_runs, mut kills, mut replies, mut wholes, mut restarts) = (0, 0, 0, 0, 0);
     let mut next = 0;
     while killed_runs < wanted {
         assert!(kills < 100, "runs are under way when their process is killed");
         let mut tickets = Vec::new();
         for _ in 0..AT_ONCE {
             next += 1;
-            let new = CreateTicketRequest {
-                title: format!("ticket-{next}-"),
-                description: format!(
-                    "[sim:slow ttft_ms={} token_ms={} tokens=60] Help.",
+            // Slow, or such that another call is made for it.
+            let scenario = match (random.below(3), whole(next)) {
+                (0, None) => "[sim:tool-calls tool=hand_off arguments=\"{}\" first=1]".to_owned(),
+                (0, Some(Whole::Triage)) => "[sim:bad-json kind=wrong-enum first=1]".to_owned(),
+                // Not more often than assistant-service repeats calls.
+                (0, Some(_)) if next % 3 == 0 => "[sim:status code=503 first=1]".to_owned(),
+                _ => format!(
+                    "[sim:slow ttft_ms={} token_ms={} tokens=60]",
                     random.below(300),
                     1 + random.below(20)
                 ),
+            };
+            let new = CreateTicketRequest {
+                title: format!("ticket-{next}-"),
+                description: format!("{scenario} Help."),
                 ..Default::default()
             };
             let mut there = TicketServiceClient::connect(format!("http://{}", servers[0].1))
                 .await
                 .unwrap();
             let answer = there.create_ticket(user.asks(new)).await.unwrap();
-            tickets.push(answer.into_inner().ticket.unwrap().id);
+            tickets.push((answer.into_inner().ticket.unwrap().id, scenario, whole(next)));
         }
-        let mut listening = JoinSet::new();
+        let (mut listening, mut insisting) = (JoinSet::new(), JoinSet::new());
         let doomed = usize::try_from(random.below(2)).unwrap();
-        for (n, ticket_id) in tickets.into_iter().enumerate() {
+        for (n, (ticket_id, scenario, whole)) in tickets.into_iter().enumerate() {
             // Most where it is killed.
             let which = if n % 4 == 0 { doomed + 1 } else { doomed };
-            listening.spawn(follow(replicas.clone(), user.clone(), ticket_id, which));
+            if let Some(whole) = whole {
+                wholes += 1;
+                insisting.spawn(insist(
+                    replicas.clone(),
+                    agent.clone(),
+                    ticket_id,
+                    whole,
+                    scenario,
+                    which,
+                ));
+            } else {
+                listening.spawn(follow(replicas.clone(), user.clone(), ticket_id, which));
+            }
         }
         tokio::time::sleep(Duration::from_millis(random.below(900))).await;
         servers[doomed].kill();
@@ -172,6 +219,9 @@ async fn whenever_a_replica_is_killed_every_reply_is_whole_and_posted_once() {
             let mut ended = Vec::new();
             while let Some(one) = listening.join_next().await {
                 ended.push(one.unwrap());
+            }
+            while let Some(one) = insisting.join_next().await {
+                one.unwrap();
             }
             ended
         });
@@ -188,7 +238,7 @@ async fn whenever_a_replica_is_killed_every_reply_is_whole_and_posted_once() {
             restarts += restarted;
         }
         killed_runs = desk
-            .count("SELECT coalesce(sum(attempt - 1), 0)::bigint FROM replies")
+            .count("SELECT coalesce(sum(attempt - 1), 0)::bigint + count(*) FILTER (WHERE mode = 'REWRITE' AND state = 'FAILED') FROM replies")
             .await;
     }
 
@@ -209,11 +259,13 @@ async fn whenever_a_replica_is_killed_every_reply_is_whole_and_posted_once() {
     for body in bodies {
         assert!(written.contains(&body), "spliced: {body}");
     }
+    let made = "SELECT count(*) FROM replies WHERE mode NOT IN ('POST', 'DRAFT') AND state = 'DRAFTED'";
+    assert_eq!(desk.count(made).await, wholes, "what was asked for is made, and once");
     desk.until_count("SELECT count(*) FROM replies WHERE reserved_tokens > 0", 0)
         .await;
     println!("{}", assert_books_agree(&desk, false).await);
     println!(
-        "{replies} replies, {kills} kills, {killed_runs} runs killed ({restarts} of them heard of it): 0 lost, 0 doubled, 0 spliced, in {:.0?}",
+        "{replies} replies, {wholes} summaries, judgements and texts, {kills} kills, {killed_runs} runs killed ({restarts} of them heard of it): 0 lost, 0 doubled, 0 spliced, in {:.0?}",
         began.elapsed()
     );
 }
