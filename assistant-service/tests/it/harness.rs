@@ -43,6 +43,7 @@ impl Desk {
         if !flags.contains(&"--groq-api-key") {
             given.extend(["--groq-api-key", KEY]);
         }
+        listening::begin();
         let cli = Cli::try_parse_from([&given, flags].concat()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -50,11 +51,7 @@ impl Desk {
         let served = tokio::spawn(assistant_service::serve(cli.settings, listener, async {
             let _ = stopped.await;
         }));
-        let channel = Channel::from_shared(format!("http://{address}"))
-            .unwrap()
-            .connect()
-            .await
-            .unwrap();
+        let channel = listening::connect(&address.to_string()).await;
         Self {
             client: AssistantServiceClient::new(channel.clone()),
             channel,

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::launch_support::{Launcher, command, folder, home};
+use crate::people::PASSWORD;
 
 /// A running system. It ends when the last test that holds it does.
 pub(crate) struct System {
@@ -30,6 +31,7 @@ impl System {
         let mut command = command(Path::new(env!("CARGO_BIN_EXE_deskhand")), folder.path());
         // All tests call from one address, and some guess wrong on purpose.
         command.env("LOGIN_FAILURES_PER_ADDRESS", "0");
+        command.env("RUST_LOG", "debug");
         command.env_remove("MAILER").env_remove("MAIL_DIR");
         let mut launcher = Launcher::spawn(command, folder.path());
         let run_file = launcher.ready();
@@ -72,6 +74,10 @@ impl Drop for System {
         if !panicking() {
             self.launcher.signal(Signal::TERM);
             self.launcher.ended();
+            for secret in [PASSWORD, self.admin().1] {
+                listening::hear_of(secret);
+            }
+            listening::check_logs(&self.home().join("logs"));
         }
     }
 }

@@ -12,6 +12,7 @@ use serde_json::Value;
 use sqlx::PgPool;
 use tempfile::TempDir;
 
+use crate::client::PASSWORD;
 use crate::tools;
 
 /// A cold first start makes a database cluster; other tests may keep the machine busy.
@@ -57,6 +58,7 @@ impl System {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("DESKHAND_HOME", folder.path().join("home"))
             .env("ENVOY_BIN", tools::envoy())
+            .env("RUST_LOG", "debug")
             .env("GATEWAY_THREADS", "2")
             .env("GATEWAY_JWKS_SECONDS", "1")
             .env("GROQ_SIM_TTFT_MS", "20")
@@ -148,6 +150,12 @@ impl Drop for System {
         }
         let _ = self.launcher.kill();
         let _ = self.launcher.wait();
+        if !std::thread::panicking() {
+            for secret in [PASSWORD, self.admin().1] {
+                listening::hear_of(secret);
+            }
+            listening::check_logs(&self.home().join("logs"));
+        }
     }
 }
 

@@ -213,6 +213,7 @@ impl Desk {
 
     /// Starts the service; after [`Self::stop`], again.
     pub(crate) async fn start(&mut self, flags: &[&str]) {
+        listening::begin();
         let settings = self.program(flags).serve;
         let listeners = Listeners::bind(&settings).await.unwrap();
         self.address = listeners.grpc.local_addr().unwrap();
@@ -222,11 +223,7 @@ impl Desk {
             let _ = stopped.await;
         })));
         self.stop = Some(stop);
-        self.channel = Channel::from_shared(format!("http://{}", self.address))
-            .unwrap()
-            .connect()
-            .await
-            .unwrap();
+        self.channel = listening::connect(&self.address.to_string()).await;
     }
 
     /// Stops the service as a signal would.
@@ -470,6 +467,8 @@ pub(crate) fn told(status: &Status) -> (Code, String, Vec<String>) {
         .unwrap_or_else(|| panic!("no ErrorInfo in {status:?}"));
     assert_eq!(info.domain, "deskhand");
     assert!(!status.message().is_empty());
+    listening::check("an error", status.message().as_bytes());
+    listening::check("an error's details", status.details());
     let fields = details
         .bad_request()
         .map(|bad| bad.field_violations.iter().map(|v| v.field.clone()).collect());

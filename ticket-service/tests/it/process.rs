@@ -62,7 +62,10 @@ impl Server {
             .to_string();
         let mut command = program.command(&["serve", "--listen", &free]);
         set(&mut command);
-        let child = command.spawn().unwrap();
+        let mut child = command.spawn().unwrap();
+        if let Some(log) = child.stderr.take() {
+            listening::follow(log);
+        }
         let server = Self(child, free);
         let began = Instant::now();
         while !program
@@ -107,8 +110,8 @@ impl Server {
                 .env("SIGNING_KEYS_DIR", desk.keys_dir())
                 .env("ASSISTANT_URL", format!("http://{}", desk.assistant))
                 .envs(variables.iter().copied())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null());
+                .env("RUST_LOG", "debug")
+                .stdout(Stdio::null());
         })
         .await
     }
@@ -126,8 +129,7 @@ impl Server {
 
     /// A channel to it.
     pub(crate) async fn channel(&self) -> tonic::transport::Channel {
-        let endpoint = tonic::transport::Channel::from_shared(format!("http://{}", self.1)).unwrap();
-        endpoint.connect().await.unwrap()
+        listening::connect(&self.1).await
     }
 }
 
