@@ -4,9 +4,12 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
+# The cache of the target folder is one for all checkouts of this machine, and cargo goes by the times of files: without new ones, a
+# checkout of older files would get the programs of the one that was built before it.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
-    --mount=type=cache,target=/src/target \
-    cargo build --release --locked -p ticket-service -p assistant-service -p groq-sim -p gateway \
+    --mount=type=cache,target=/src/target,sharing=locked \
+    find . -path ./target -prune -o -type f -exec touch {} + \
+    && cargo build --release --locked -p ticket-service -p assistant-service -p groq-sim -p gateway \
     && mkdir -p /out /state \
     && cd target/release && cp ticket-service assistant-service groq-sim gateway /out/
 

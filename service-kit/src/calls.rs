@@ -1,4 +1,6 @@
 //! A span for every call, so that what is logged below it says which call it belongs to, and one line when it ends.
+//!
+//! Looks at the health that go well have their line at DEBUG: gateways and container engines ask every few seconds, for ever.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,6 +13,8 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 use tracing::{Instrument as _, Span};
+
+const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
 
 /// Wraps a server; stands outermost.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +51,7 @@ where
         let span = tracing::info_span!("call", method = request.uri().path());
         let mut record = Record {
             span: span.clone(),
+            is_health_check: request.uri().path() == HEALTH_CHECK,
             began: Instant::now(),
             code: None,
         };
@@ -71,6 +76,7 @@ where
 /// Writes the call's line when it goes, however the call ended.
 struct Record {
     span: Span,
+    is_health_check: bool,
     began: Instant,
     code: Option<Code>,
 }
@@ -88,7 +94,13 @@ impl Drop for Record {
         let ms = self.began.elapsed().as_millis();
         // A call that ends without a status was dropped: its caller went away.
         let code = self.code.unwrap_or(Code::Cancelled);
-        self.span.in_scope(|| tracing::info!(?code, ms, "call ended"));
+        self.span.in_scope(|| {
+            if self.is_health_check && code == Code::Ok {
+                tracing::debug!(?code, ms, "call ended");
+            } else {
+                tracing::info!(?code, ms, "call ended");
+            }
+        });
     }
 }
 
@@ -118,5 +130,51 @@ impl http_body::Body for Recorded {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(line)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is logged at INFO of a call that ends with this code.
+    async fn line_of(method: &'static str, code: Code) -> String {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+        let _logging = tracing::subscriber::set_default(subscriber);
+
+        let server = tower::service_fn(move |_: Request<()>| async move {
+            Ok::<_, Status>(Status::new(code, "").into_http::<Body>())
+        });
+        let request = Request::builder().uri(method).body(()).unwrap();
+        drop(LogCalls.layer(server).oneshot(request).await.unwrap());
+        let line = log.0.lock().unwrap().clone();
+        String::from_utf8(line).unwrap()
+    }
+
+    #[tokio::test]
+    async fn health_that_is_well_is_no_news() {
+        assert_eq!(line_of(HEALTH_CHECK, Code::Ok).await, "");
+        assert!(line_of(HEALTH_CHECK, Code::Unavailable).await.contains("call ended"));
+        assert!(line_of("/deskhand.v1.Some/Call", Code::Ok).await.contains("call ended"));
     }
 }
