@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use reqwest::header::HeaderMap;
 use reqwest::{Method, Response, StatusCode};
@@ -16,7 +17,9 @@ static NEXT: AtomicU32 = AtomicU32::new(1);
 /// Someone who calls; nobody in particular before they log in.
 #[derive(Clone)]
 pub(crate) struct Client {
-    system: Arc<System>,
+    base: String,
+    /// What it calls, kept alive.
+    _system: Option<Arc<System>>,
     http: reqwest::Client,
     pub(crate) token: String,
     pub(crate) email: String,
@@ -34,8 +37,17 @@ impl Client {
     /// Nobody.
     pub(crate) fn of(system: &Arc<System>) -> Self {
         Self {
-            system: system.clone(),
-            http: reqwest::Client::builder().timeout(PATIENCE).build().unwrap(),
+            _system: Some(system.clone()),
+            ..Self::at(system.url(""))
+        }
+    }
+
+    /// Nobody, at another gateway.
+    pub(crate) fn at(base: String) -> Self {
+        Self {
+            base,
+            _system: None,
+            http: http(PATIENCE),
             token: String::new(),
             email: String::new(),
         }
@@ -43,12 +55,24 @@ impl Client {
 
     /// A new customer, logged in.
     pub(crate) async fn customer(system: &Arc<System>) -> Self {
-        let mut client = Self::of(system);
-        client.email = format!("customer{}@example.com", NEXT.fetch_add(1, Ordering::Relaxed));
-        let new = json!({"email": client.email, "password": PASSWORD, "display_name": "Ann Example"});
-        client.post("/v1/auth/signup", &new).await.ok();
-        client.log_in(PASSWORD).await;
-        client
+        Self::of(system).signed_up().await
+    }
+
+    /// The same as a new customer, logged in.
+    pub(crate) async fn signed_up(mut self) -> Self {
+        self.email = format!("customer{}@example.com", NEXT.fetch_add(1, Ordering::Relaxed));
+        let new = json!({"email": self.email, "password": PASSWORD, "display_name": "Ann Example"});
+        self.post("/v1/auth/signup", &new).await.ok();
+        self.log_in(PASSWORD).await;
+        self
+    }
+
+    /// The same, who waits longer for the end of an answer.
+    pub(crate) fn waiting(self, patience: Duration) -> Self {
+        Self {
+            http: http(patience),
+            ..self
+        }
     }
 
     /// The admin.
@@ -75,7 +99,7 @@ impl Client {
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        let request = self.http.request(method, self.system.url(path));
+        let request = self.http.request(method, format!("{}{path}", self.base));
         if self.token.is_empty() {
             request
         } else {
@@ -106,9 +130,14 @@ impl Client {
 
     /// Begins to read a stream.
     pub(crate) async fn stream(&self, method: Method, path: &str) -> Stream {
+        self.stream_of(method, path, &json!({})).await
+    }
+
+    /// The same of a request with a body, where the method is POST.
+    pub(crate) async fn stream_of(&self, method: Method, path: &str, body: &Value) -> Stream {
         let mut request = self.request(method.clone(), path);
         if method == Method::POST {
-            request = request.header("content-type", "application/json").body("{}");
+            request = request.json(body);
         }
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK, "{path}");
@@ -118,6 +147,10 @@ impl Client {
             rest: Vec::new(),
         }
     }
+}
+
+fn http(patience: Duration) -> reqwest::Client {
+    reqwest::Client::builder().timeout(patience).build().unwrap()
 }
 
 impl Answer {
