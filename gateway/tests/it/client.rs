@@ -219,6 +219,10 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        self.response.headers()
+    }
+
     /// The next event; `None` at the stream's end.
     pub(crate) async fn next(&mut self) -> Option<Value> {
         loop {

@@ -152,7 +152,8 @@ async fn ask(client: &Client, how: &str, tally: &Tally) {
     let mut stream = client.stream_of(Method::POST, &path, &ask).await;
     let (mut started, mut text) = (Value::Null, String::new());
     let message = loop {
-        let event = stream.next().await.expect("a stream says how it ends");
+        let event = stream.next().await;
+        let event = event.unwrap_or_else(|| panic!("a stream says how it ends"));
         if let Some(begun) = event.get("started") {
             if begun["attempt"] != started["attempt"] {
                 text.clear();
