@@ -135,17 +135,26 @@ impl Client {
 
     /// The same of a request with a body, where the method is POST.
     pub(crate) async fn stream_of(&self, method: Method, path: &str, body: &Value) -> Stream {
+        let stream = self.open(method, path, body).await;
+        stream.unwrap_or_else(|| panic!("{path}: the service is away"))
+    }
+
+    /// The same; `None` where the service is away.
+    pub(crate) async fn open(&self, method: Method, path: &str, body: &Value) -> Option<Stream> {
         let mut request = self.request(method.clone(), path);
         if method == Method::POST {
             request = request.json(body);
         }
         let response = request.send().await.unwrap();
+        if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+            return None;
+        }
         assert_eq!(response.status(), StatusCode::OK, "{path}");
         assert_eq!(response.headers()["content-type"], "text/event-stream", "{path}");
-        Stream {
+        Some(Stream {
             response,
             rest: Vec::new(),
-        }
+        })
     }
 }
 
@@ -225,6 +234,17 @@ impl Stream {
 
     /// The next event; `None` at the stream's end.
     pub(crate) async fn next(&mut self) -> Option<Value> {
+        let event = self.next_of_a_stream_that_may_break().await.unwrap();
+        assert!(
+            event.is_some() || self.rest.is_empty(),
+            "half an event: {:?}",
+            self.rest
+        );
+        event
+    }
+
+    /// The same, where the connection may break too.
+    pub(crate) async fn next_of_a_stream_that_may_break(&mut self) -> reqwest::Result<Option<Value>> {
         loop {
             if let Some(end) = self.rest.windows(2).position(|two| two == b"\n\n") {
                 let event: Vec<u8> = self.rest.drain(..end + 2).collect();
@@ -234,14 +254,11 @@ impl Stream {
                     .strip_prefix("data: ")
                     .unwrap_or_else(|| panic!("no data: {event:?}"));
                 assert!(!data.contains('\n'), "one line each: {event:?}");
-                return Some(serde_json::from_str::<Value>(data).unwrap()["event"].take());
+                return Ok(Some(serde_json::from_str::<Value>(data).unwrap()["event"].take()));
             }
-            match self.response.chunk().await.unwrap() {
+            match self.response.chunk().await? {
                 Some(chunk) => self.rest.extend_from_slice(&chunk),
-                None => {
-                    assert!(self.rest.is_empty(), "half an event: {:?}", self.rest);
-                    return None;
-                }
+                None => return Ok(None),
             }
         }
     }

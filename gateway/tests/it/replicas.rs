@@ -138,6 +138,11 @@ impl Replicas {
         );
     }
 
+    /// kill -9.
+    pub(crate) fn kill(&mut self, index: usize) {
+        self.replicas[index].process = None;
+    }
+
     /// Starts it again; it gets calls when this returns.
     pub(crate) async fn start_again(&mut self, index: usize) {
         self.desk.start(&mut self.replicas[index]).await;

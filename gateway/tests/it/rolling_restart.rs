@@ -1,4 +1,4 @@
-//! Replicas are stopped and started again, one after the other, while clients go on calling through the gateway.
+//! Replicas are stopped and started again, one after the other, or killed, while clients go on calling through the gateway.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -28,11 +28,21 @@ struct Tally {
     calls: AtomicUsize,
     answers: AtomicUsize,
     interrupted: AtomicUsize,
+    /// Whether replicas die, not only stop.
+    deaths: AtomicBool,
 }
 
 impl Tally {
     fn goes_on(&self) -> bool {
         !self.over.load(Ordering::Relaxed)
+    }
+
+    async fn until_enough_calls(&self) {
+        let calls = self.calls.load(Ordering::Relaxed);
+        until("enough calls", async || {
+            self.calls.load(Ordering::Relaxed) >= calls + ENOUGH
+        })
+        .await;
     }
 
     async fn until_enough(&self) {
@@ -114,9 +124,59 @@ async fn a_rolling_restart_fails_no_call_and_loses_no_answer() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_dies_fails_no_read_doubles_no_write_and_loses_no_answer() {
+    let mut replicas = Replicas::start().await;
+    let tally = Arc::new(Tally::default());
+    tally.deaths.store(true, Ordering::Relaxed);
+    let mut clients = JoinSet::new();
+    for number in 0..READERS + WRITERS {
+        let client = Client::at(replicas.gateway.url("")).signed_up().await;
+        let tally = tally.clone();
+        clients.spawn(async move {
+            while tally.goes_on() {
+                if number < READERS {
+                    read(&client, &tally).await;
+                } else {
+                    write(&client, &tally).await;
+                }
+            }
+        });
+    }
+    let patient = Client::at(replicas.gateway.url(""))
+        .waiting(4 * PATIENCE)
+        .signed_up()
+        .await;
+    let dying = async {
+        tally.until_enough_calls().await;
+        let mut answers = JoinSet::new();
+        until("answers at both replicas", async || {
+            let (client, tally) = (patient.clone(), tally.clone());
+            answers.spawn(async move { ask(&client, SHORT, &tally).await });
+            replicas.begin_to_answer(&patient.email).await == 2
+        })
+        .await;
+        replicas.kill(0);
+        tally.until_enough_calls().await;
+        while let Some(ended) = answers.join_next().await {
+            ended.unwrap();
+        }
+        replicas.start_again(0).await;
+        tally.until_enough_calls().await;
+        tally.over.store(true, Ordering::Relaxed);
+    };
+    let all_ended = async {
+        while let Some(ended) = clients.join_next().await {
+            ended.unwrap();
+        }
+    };
+    tokio::join!(dying, all_ended);
+    assert!(tally.interrupted.load(Ordering::Relaxed) >= 1, "no answer broke off");
+}
+
 /// Reads for a while; each call goes well the first time.
 async fn read(client: &Client, tally: &Tally) {
-    let ticket = client.ticket("It burns.").await;
+    let ticket = ticket(client, "It burns.", tally).await;
     for _ in 0..50 {
         let one = client.get(&format!("/v1/tickets/{ticket}")).await.ok();
         assert_eq!(one["ticket"]["id"], json!(ticket));
@@ -126,15 +186,14 @@ async fn read(client: &Client, tally: &Tally) {
     }
 }
 
-/// Posts for a while; each call goes well the first time, and each message stands there once.
+/// Posts for a while; each message stands there once.
 async fn write(client: &Client, tally: &Tally) {
-    let ticket = client.ticket("It burns.").await;
+    let ticket = ticket(client, "It burns.", tally).await;
     let messages = format!("/v1/tickets/{ticket}/messages");
     let mut written = Vec::new();
     for number in 0..30 {
         let body = format!("And again, {number}.");
-        let new = json!({"body": body, "request_id": Uuid::new_v4()});
-        let said = client.post(&messages, &new).await.ok();
+        let said = post(client, &messages, json!({"body": body}), tally).await;
         assert_eq!(said["message"]["body"], json!(body));
         written.push(said["message"].clone());
         tally.calls.fetch_add(1, Ordering::Relaxed);
@@ -144,16 +203,44 @@ async fn write(client: &Client, tally: &Tally) {
     assert_eq!(kept["messages"], json!(written));
 }
 
+/// Changes something once: goes well the first time, unless a replica dies over it.
+async fn post(client: &Client, path: &str, mut body: Value, tally: &Tally) -> Value {
+    body["request_id"] = json!(Uuid::new_v4());
+    loop {
+        let said = client.post(path, &body).await;
+        if said.status != 503 || !tally.deaths.load(Ordering::Relaxed) {
+            return said.ok();
+        }
+    }
+}
+
+async fn ticket(client: &Client, description: &str, tally: &Tally) -> String {
+    let new = json!({"title": "The printer is on fire", "description": description});
+    let made = post(client, "/v1/tickets", new, tally).await;
+    made["ticket"]["id"].as_str().unwrap().to_owned()
+}
+
 /// Asks for an answer, and has it whole.
 async fn ask(client: &Client, how: &str, tally: &Tally) {
-    let ticket = client.ticket(&format!("Why does it burn? {how}")).await;
+    let ticket = ticket(client, &format!("Why does it burn? {how}"), tally).await;
     let path = format!("/v1/tickets/{ticket}/replies:stream");
     let ask = json!({"request_id": Uuid::new_v4()});
-    let mut stream = client.stream_of(Method::POST, &path, &ask).await;
+    let mut stream = loop {
+        match client.open(Method::POST, &path, &ask).await {
+            Some(stream) => break stream,
+            None => assert!(tally.deaths.load(Ordering::Relaxed), "it goes well the first time"),
+        }
+    };
     let (mut started, mut text) = (Value::Null, String::new());
     let message = loop {
-        let event = stream.next().await;
-        let event = event.unwrap_or_else(|| panic!("a stream says how it ends"));
+        let event = match stream.next_of_a_stream_that_may_break().await {
+            Ok(Some(event)) => event,
+            broken => {
+                // A server that stops says so first.
+                assert!(tally.deaths.load(Ordering::Relaxed), "{broken:?}");
+                json!({"interrupted": {"reason": "SERVER_STOPPING"}})
+            }
+        };
         if let Some(begun) = event.get("started") {
             if begun["attempt"] != started["attempt"] {
                 text.clear();
