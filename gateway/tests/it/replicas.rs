@@ -163,10 +163,11 @@ impl Replicas {
             .map_or(0, |value| value.as_str().unwrap().parse().unwrap())
     }
 
-    /// How many replicas write an answer to this customer that was begun just now.
+    /// How many replicas write an answer to this customer that was begun just now, and have kept its first words.
     pub(crate) async fn begin_to_answer(&self, email: &str) -> i64 {
         let writing = "SELECT count(DISTINCT owner) FROM replies JOIN users ON users.id = requested_by \
-                       WHERE email = $1 AND state = 'RUNNING' AND replies.create_time > now() - interval '1 second'";
+                       WHERE email = $1 AND state = 'RUNNING' AND replies.create_time > now() - interval '1.5 seconds' \
+                       AND EXISTS (SELECT FROM reply_chunks WHERE reply_id = replies.id)";
         let query = sqlx::query_scalar(writing).bind(email);
         query.fetch_one(&self.database).await.unwrap()
     }

@@ -17,8 +17,9 @@ const WRITERS: usize = 3;
 const ASKERS: usize = 3;
 /// Calls that have to go well while a replica is away, and again when it is back.
 const ENOUGH: usize = 300;
-/// An answer that has ended before a replica that stops gives up what it writes (8 s), and one that has not.
+/// Answers that have ended before a replica that stops gives up what it writes (8 s), and one that has not.
 const SHORT: &str = "[sim:slow ttft_ms=50 token_ms=20 tokens=40]";
+const MEDIUM: &str = "[sim:slow ttft_ms=50 token_ms=50 tokens=80]";
 const LONG: &str = "[sim:slow ttft_ms=50 token_ms=100 tokens=110]";
 
 /// What the clients have done so far.
@@ -152,7 +153,7 @@ async fn a_replica_that_dies_fails_no_read_doubles_no_write_and_loses_no_answer(
         let mut answers = JoinSet::new();
         until("answers at both replicas", async || {
             let (client, tally) = (patient.clone(), tally.clone());
-            answers.spawn(async move { ask(&client, SHORT, &tally).await });
+            answers.spawn(async move { ask(&client, MEDIUM, &tally).await });
             replicas.begin_to_answer(&patient.email).await == 2
         })
         .await;
