@@ -29,7 +29,8 @@ local function is_continuation(byte)
   return byte ~= nil and byte >= 0x80 and byte <= 0xBF
 end
 
-local function check_utf8(text)
+-- The place where a text is no UTF-8.
+local function find_no_utf8(text)
   local at = text:find("[\128-\255]")
   while at do
     local a, b, c, d = text:byte(at, at + 3)
@@ -43,7 +44,7 @@ local function check_utf8(text)
       and not (a == 0xF0 and b < 0x90) and not (a == 0xF4 and b > 0x8F) then
       length = 4
     else
-      malformed("no UTF-8", at)
+      return at
     end
     at = text:find("[\128-\255]", at + length)
   end
@@ -102,12 +103,53 @@ local function read_number(text, at)
   return number, at + #number
 end
 
+-- The largest below and above zero.
+local INTEGERS = {
+  int32 = {"2147483648", "2147483647"},
+  int64 = {"9223372036854775808", "9223372036854775807"},
+  uint32 = {"0", "4294967295"},
+  uint64 = {"0", "18446744073709551615"},
+}
+
 local WANTED = {
   string = "must be a text.",
+  timestamp = "must be a time such as 2026-01-31T09:30:00Z.",
   bool = "must be true or false.",
-  integer = "must be a whole number.",
   number = "must be a number.",
 }
+for kind in pairs(INTEGERS) do WANTED[kind] = "must be a whole number." end
+
+local function check_integer(text, kind, path)
+  local whole = text:match("^%-?%d+$")
+  if not whole then
+    -- 1e3 is one, too.
+    local value = text:find("^%-?%d[%d%.eE+%-]*$") and tonumber(text)
+    if not value or value % 1 ~= 0 then violated(path, WANTED[kind]) end
+    whole = string.format("%.0f", value)
+  end
+  local sign, digits = whole:match("^(%-?)0*(%d+)$")
+  local most = INTEGERS[kind][sign == "-" and 1 or 2]
+  if #digits > #most or (#digits == #most and digits > most) then
+    violated(path, "must be a whole number of " .. kind:match("%d+") .. " bits.")
+  end
+end
+
+local DAYS = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31}
+
+local function is_time(text)
+  local year, month, day, hour, minute, second, rest =
+    text:match("^(%d%d%d%d)%-(%d%d)%-(%d%d)T(%d%d):(%d%d):(%d%d)(.*)$")
+  if not year then return false end
+  local fraction, zone = rest:match("^(%.?%d*)(.*)$")
+  if fraction ~= "" and (#fraction < 2 or #fraction > 10) then return false end
+  local zone_hour, zone_minute = zone:match("^[+-](%d%d):(%d%d)$")
+  if zone ~= "Z" and not (zone_hour and tonumber(zone_hour) < 24 and tonumber(zone_minute) < 60) then return false end
+  year, month, day = tonumber(year), tonumber(month), tonumber(day)
+  local days = DAYS[month]
+  if month == 2 and year % 4 == 0 and (year % 100 ~= 0 or year % 400 == 0) then days = 29 end
+  return year > 0 and days ~= nil and day >= 1 and day <= days
+    and tonumber(hour) < 24 and tonumber(minute) < 60 and tonumber(second) < 60
+end
 
 local read_object
 
@@ -123,12 +165,14 @@ local function read_value(text, at, kind, path, depth)
     violated(path, "must not be a list.")
   elseif first == '"' then
     local value, after = read_string(text, at)
-    local is_number = tonumber(value) ~= nil and value:find("^%-?%d")
     if type(kind) == "table" and kind.enum then
       if not ENUMS[kind.enum][value] then violated(path, "must be one of its names.") end
     elseif type(kind) == "table" then
       violated(path, "must be an object.")
-    elseif kind == "bool" or ((kind == "integer" or kind == "number") and not is_number) then
+    elseif INTEGERS[kind] then
+      check_integer(value, kind, path)
+    elseif kind == "bool" or (kind == "number" and not (tonumber(value) and value:find("^%-?%d")))
+      or (kind == "timestamp" and not is_time(value)) then
       violated(path, WANTED[kind])
     end
     return after
@@ -140,9 +184,12 @@ local function read_value(text, at, kind, path, depth)
   end
   local number, after = read_number(text, at)
   if type(kind) == "table" and kind.enum then violated(path, "must be one of its names.") end
-  if kind == "string" or kind == "bool" then violated(path, WANTED[kind]) end
   if type(kind) == "table" and kind.message then violated(path, "must be an object.") end
-  if kind ~= "number" and tonumber(number) % 1 ~= 0 then violated(path, WANTED.integer) end
+  if INTEGERS[kind] then
+    check_integer(number, kind, path)
+  elseif kind ~= "number" then
+    violated(path, WANTED[kind])
+  end
   return after
 end
 
@@ -199,7 +246,8 @@ read_object = function(text, at, message, path, depth, bound)
 end
 
 local function check_body(text, binding)
-  check_utf8(text)
+  local wrong = find_no_utf8(text)
+  if wrong then malformed("no UTF-8", wrong) end
   local at = skip_space(text, 1)
   if text:sub(at, at) ~= "{" then malformed("no object", at) end
   local place = binding.place == "" and "" or binding.place .. "."
@@ -225,8 +273,12 @@ local function check_query(query, binding)
     local kind = field.kind
     if type(kind) == "table" and not ENUMS[kind.enum][value] then
       violated(field.name, "must be one of its names.")
-    elseif kind == "integer" and not value:find("^%-?%d+$") then
-      violated(field.name, WANTED.integer)
+    elseif find_no_utf8(value) then
+      violated(field.name, "must be UTF-8.")
+    elseif INTEGERS[kind] then
+      check_integer(value, kind, field.name)
+    elseif kind == "timestamp" and not is_time(value) then
+      violated(field.name, WANTED[kind])
     elseif kind == "bool" and value ~= "true" and value ~= "false" then
       violated(field.name, WANTED.bool)
     end

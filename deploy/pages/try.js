@@ -23,6 +23,9 @@ class Problem extends Error {
     this.status = status;
     this.reason = answer?.details?.find((detail) => detail.reason)?.reason;
   }
+
+  // "Not now": the same may go well in a moment.
+  get passes() { return this.status >= 502 || this.status === 408 || this.reason === "TOO_MANY_REQUESTS"; }
 }
 
 async function send(method, path, body) {
@@ -76,10 +79,9 @@ async function* events(response) {
 }
 
 // Asks for the answer, or goes on with it: once there is a reply, always by its id and what is there of it already.
-function stream() {
-  const { reply } = state;
+function stream(reply) {
   if (!reply.id) {
-    return call("POST", `/v1/tickets/${state.ticket}/replies:stream`, { request_id: reply.request });
+    return call("POST", `/v1/tickets/${reply.ticket}/replies:stream`, { request_id: reply.request });
   }
   const query = new URLSearchParams({ attempt: reply.attempt, after_offset: bytes(reply.text) });
   return call("GET", `/v1/replies/${reply.id}:attach?${query}`);
@@ -95,8 +97,7 @@ const ENDS = {
 };
 
 // Takes one event in; says whether the reply has ended.
-function take(event) {
-  const { reply } = state;
+function take(reply, event) {
   if (event.started) {
     reply.id = event.started.reply_id;
     if (reply.attempt !== event.started.attempt) Object.assign(reply, { attempt: event.started.attempt, text: "" });
@@ -117,20 +118,22 @@ function take(event) {
   return Boolean(reply.ended);
 }
 
-async function follow() {
-  const { reply } = state;
-  for (let wait = 250; !reply.ended; wait = Math.min(wait * 2, 8000)) {
+async function follow(reply) {
+  // Until something else is wanted: another answer, another ticket.
+  const isWanted = () => state.reply === reply;
+  for (let wait = 250; isWanted() && !reply.ended; wait = Math.min(wait * 2, 8000)) {
     try {
-      for await (const event of events(await stream())) {
+      for await (const event of events(await stream(reply))) {
+        if (!isWanted()) return;
         wait = 250;
-        const ended = take(event);
+        const ended = take(reply, event);
         keep();
         show();
         if (ended) break;
       }
     } catch (problem) {
-      // The gateway's "not now", and a connection that broke, pass.
-      if (problem instanceof Problem && problem.status !== 503) {
+      // So does a connection that broke.
+      if (problem instanceof Problem && !problem.passes) {
         Object.assign(reply, { ended: "refused", note: problem.message });
         keep();
         break;
@@ -138,14 +141,14 @@ async function follow() {
     }
     if (!reply.ended) await new Promise((resolve) => setTimeout(resolve, wait));
   }
-  await reload();
+  if (isWanted()) await again();
 }
 
 async function begin() {
-  state.reply = { request: uuid(), attempt: 0, text: "" };
+  state.reply = { ticket: state.ticket, request: uuid(), attempt: 0, text: "" };
   keep();
   await reload();
-  follow();
+  follow(state.reply);
 }
 
 async function reload() {
@@ -154,6 +157,24 @@ async function reload() {
   state.said = [{ author_kind: "AUTHOR_KIND_CUSTOMER", body: ticket.description }, ...messages.reverse()];
   keep();
   show();
+}
+
+// Looks at the ticket until that goes well, or never will.
+async function again() {
+  const { ticket } = state;
+  for (let wait = 250; state.ticket === ticket; wait = Math.min(wait * 2, 8000)) {
+    try {
+      await reload();
+      return tell();
+    } catch (problem) {
+      tell(problem);
+      if (problem instanceof Problem && !problem.passes) {
+        forget();
+        return show();
+      }
+    }
+    await new Promise((resolve) => setTimeout(resolve, wait));
+  }
 }
 
 const NAMES = { AUTHOR_KIND_CUSTOMER: "You", AUTHOR_KIND_AGENT: "The desk", AUTHOR_KIND_ASSISTANT: "The assistant" };
@@ -183,18 +204,22 @@ function show() {
   at("cancel").hidden = !reply.id || Boolean(reply.ended);
 }
 
+function tell(problem) {
+  at("problem").textContent = problem?.message ?? "";
+  at("problem").hidden = !problem;
+}
+
 // Runs what a button is for, once at a time, and says what went wrong.
 function on(id, kind, action) {
   at(id).addEventListener(kind, async (event) => {
     event.preventDefault();
     const buttons = document.querySelectorAll("button");
     buttons.forEach((button) => { button.disabled = true; });
-    at("problem").hidden = true;
+    tell();
     try {
       await action();
     } catch (problem) {
-      at("problem").textContent = problem.message;
-      at("problem").hidden = false;
+      tell(problem);
       if (problem.status === 401 && state.access) forget();
     }
     buttons.forEach((button) => { button.disabled = false; });
@@ -241,6 +266,6 @@ on("log-out", "click", async () => {
 
 show();
 if (state.access && state.ticket) {
-  reload().catch(() => { forget(); show(); });
-  if (state.reply && !state.reply.ended) follow();
+  again();
+  if (state.reply && !state.reply.ended) follow(state.reply);
 }

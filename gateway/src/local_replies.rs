@@ -91,6 +91,20 @@ const REPLIES: &[Reply] = &[
         reason: "MALFORMED_REQUEST",
         message: "",
     },
+    Reply {
+        when: "response.code == 403",
+        status: 400,
+        code: Code::InvalidArgument,
+        reason: "MALFORMED_REQUEST",
+        message: "This server changes to no other protocol.",
+    },
+    Reply {
+        when: "response.code == 426",
+        status: 400,
+        code: Code::InvalidArgument,
+        reason: "MALFORMED_REQUEST",
+        message: "Speak HTTP/1.1 or HTTP/2.",
+    },
     // An encoding of the body that HTTP does not have.
     Reply {
         when: "response.code == 400 || response.code == 501",
@@ -134,11 +148,17 @@ pub fn mappers() -> Value {
 fn for_grpc(reply: &Reply) -> Value {
     let status = Status::from(Refusal::new(reply.code, reply.reason, sentence(reply)));
     let details = STANDARD_NO_PAD.encode(status.details());
-    let header = json!({"header": {"key": "grpc-status-details-bin", "value": details},
-                        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"});
+    // Envoy derives a code from HTTP's status, and most are UNKNOWN or INTERNAL then.
+    let headers = [
+        ("grpc-status", i32::from(reply.code).to_string()),
+        ("grpc-status-details-bin", details),
+    ];
+    let headers = headers.map(
+        |(key, value)| json!({"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}),
+    );
     json!({
         "filter": both(is_grpc(), reply.when),
-        "headers_to_add": [header],
+        "headers_to_add": headers,
         "body_format_override": {"text_format_source": {"inline_string": sentence(reply)}},
     })
 }

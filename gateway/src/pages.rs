@@ -81,7 +81,7 @@ pub fn routes(dir: &Path) -> anyhow::Result<Vec<Value>> {
             json!({"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"})
         });
         routes.push(json!({
-            "match": {"path": page.path, "headers": [{"name": ":method", "string_match": {"exact": "GET"}}]},
+            "match": {"path": page.path, "headers": [{"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}}]},
             "direct_response": {
                 "status": 200,
                 "body": {"filename": file.to_str().context("a folder whose name is no UTF-8")?},

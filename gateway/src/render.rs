@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::bindings::SERVICES;
-use crate::settings::Run;
+use crate::settings::{Run, Upstream};
 use crate::{local_replies, pages};
 
 /// The template.
@@ -56,12 +56,21 @@ pub fn configuration(settings: &Run, dir: &Path) -> anyhow::Result<String> {
         ("SERVICES", json!(SERVICES)),
         ("CORS_ORIGINS", origins(&settings.cors_allowed_origins)?),
         ("PAGES", Value::Array(pages)),
-        ("TICKET_SERVICE_ADDRESS", json!(settings.ticket_service.host)),
-        ("TICKET_SERVICE_PORT", json!(settings.ticket_service.port)),
-        ("TICKET_OPS_ADDRESS", json!(settings.ticket_ops.host)),
-        ("TICKET_OPS_PORT", json!(settings.ticket_ops.port)),
+        ("TICKET_SERVICE_ENDPOINTS", endpoints(&settings.ticket_service)),
+        ("TICKET_OPS_ENDPOINTS", endpoints(&settings.ticket_ops)),
     ]);
     fill(TEMPLATE, &values)
+}
+
+/// Envoy's list of a service's replicas.
+fn endpoints(upstreams: &[Upstream]) -> Value {
+    upstreams
+        .iter()
+        .map(|upstream| {
+            let address = json!({"socket_address": {"address": upstream.host, "port_value": upstream.port}});
+            json!({"endpoint": {"address": address}})
+        })
+        .collect()
 }
 
 /// Envoy's matchers of the origins that may call.

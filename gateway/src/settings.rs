@@ -37,17 +37,25 @@ pub struct Run {
     /// Where to listen.
     #[arg(long, global = true, env = "GATEWAY_ADDR", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
-    /// Where ticket-service is: host and port. A name with several addresses is several replicas.
+    /// Where ticket-service is: host and port. Several replicas are several of them with commas between, or a name with several
+    /// addresses.
     #[arg(
         long,
         global = true,
         env = "TICKET_SERVICE_UPSTREAM",
+        value_delimiter = ',',
         default_value = "127.0.0.1:50051"
     )]
-    pub ticket_service: Upstream,
-    /// Where ticket-service's listener for machines is, which has the keys that verify tokens: host and port.
-    #[arg(long, global = true, env = "TICKET_OPS_UPSTREAM", default_value = "127.0.0.1:9101")]
-    pub ticket_ops: Upstream,
+    pub ticket_service: Vec<Upstream>,
+    /// Where ticket-service's listener for machines is, which has the keys that verify tokens: the same.
+    #[arg(
+        long,
+        global = true,
+        env = "TICKET_OPS_UPSTREAM",
+        value_delimiter = ',',
+        default_value = "127.0.0.1:9101"
+    )]
+    pub ticket_ops: Vec<Upstream>,
     /// Origins of web pages on other hosts that may call, with commas between them (https://app.example); `*`: all.
     #[arg(
         long,

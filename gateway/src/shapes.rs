@@ -133,24 +133,17 @@ impl Tables {
             Kind::String | Kind::Bytes => "'string'".to_owned(),
             Kind::Bool => "'bool'".to_owned(),
             Kind::Double | Kind::Float => "'number'".to_owned(),
-            Kind::Int32
-            | Kind::Int64
-            | Kind::Uint32
-            | Kind::Uint64
-            | Kind::Sint32
-            | Kind::Sint64
-            | Kind::Fixed32
-            | Kind::Fixed64
-            | Kind::Sfixed32
-            | Kind::Sfixed64 => "'integer'".to_owned(),
+            Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => "'int32'".to_owned(),
+            Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => "'int64'".to_owned(),
+            Kind::Uint32 | Kind::Fixed32 => "'uint32'".to_owned(),
+            Kind::Uint64 | Kind::Fixed64 => "'uint64'".to_owned(),
             Kind::Enum(kind) => {
                 self.add_enum(&kind);
                 format!("{{enum={}}}", quote(kind.full_name()))
             }
             Kind::Message(message) => match message.full_name() {
-                "google.protobuf.Timestamp" | "google.protobuf.FieldMask" | "google.protobuf.Duration" => {
-                    "'string'".to_owned()
-                }
+                "google.protobuf.Timestamp" => "'timestamp'".to_owned(),
+                "google.protobuf.FieldMask" => "'string'".to_owned(),
                 name => {
                     anyhow::ensure!(
                         !name.starts_with("google."),

@@ -2,8 +2,10 @@
 
 use serde_json::{Map, Value, json};
 use service_kit::refusal::DOMAIN;
+use tonic::Code;
 
 use crate::bindings::{Binding, Body};
+use crate::local_replies;
 
 /// A gRPC code, the HTTP status that the transcoder makes of it, and what it means.
 const CODES: &[(&str, u16, &str, &str)] = &[
@@ -74,28 +76,100 @@ fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/components/responses/{name}")})
 }
 
+/// What an error of each kind looks like: its code, reason and sentence.
+const EXAMPLES: &[(&str, Code, &str, &str)] = &[
+    (
+        "Unauthenticated",
+        Code::Unauthenticated,
+        "TOKEN_EXPIRED",
+        "The access token has expired. Log in again.",
+    ),
+    (
+        "Forbidden",
+        Code::PermissionDenied,
+        "ROLE_NOT_ALLOWED",
+        "Only admins may do this.",
+    ),
+    (
+        "NotFound",
+        Code::NotFound,
+        "TICKET_NOT_FOUND",
+        "There is no such ticket.",
+    ),
+    (
+        "Conflict",
+        Code::Aborted,
+        "ETAG_MISMATCH",
+        "The ticket has changed since you last saw it. Read it again, and decide anew.",
+    ),
+    (
+        "TooLarge",
+        Code::OutOfRange,
+        "MESSAGE_TOO_LARGE",
+        "The request is larger than this server accepts.",
+    ),
+    (
+        "UnsupportedMediaType",
+        Code::InvalidArgument,
+        "MEDIA_TYPE_UNSUPPORTED",
+        "Send content-type: application/json, in UTF-8, not compressed.",
+    ),
+    (
+        "TooMany",
+        Code::ResourceExhausted,
+        "THROTTLED",
+        "There were too many tries. Wait before the next one.",
+    ),
+    (
+        "Unavailable",
+        Code::Unavailable,
+        "DATABASE_UNAVAILABLE",
+        "This cannot be done just now; try again.",
+    ),
+    (
+        "Error",
+        Code::Internal,
+        "INTERNAL",
+        "Something went wrong here; it has been logged.",
+    ),
+];
+
 /// `components.responses`.
 pub(super) fn responses() -> Value {
-    let response = |description: &str| {
-        json!({
-            "description": description,
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Status"}}},
-        })
-    };
-    let mut responses = Map::new();
-    for (_, _, name, meaning) in CODES.iter().filter(|(.., meaning)| !meaning.is_empty()) {
-        responses.insert((*name).to_owned(), response(meaning));
+    let mut described: Vec<_> = CODES
+        .iter()
+        .filter(|(.., meaning)| !meaning.is_empty())
+        .map(|(_, _, name, meaning)| (*name, *meaning))
+        .collect();
+    described.extend([
+        ("TooLarge", "The request has over 128 KiB."),
+        (
+            "UnsupportedMediaType",
+            "The body is not sent as `application/json`, in UTF-8, uncompressed.",
+        ),
+        ("Error", "Any other error. docs/errors.md lists all reasons."),
+    ]);
+    let responses = described.into_iter().map(|(name, description)| {
+        let mut media = json!({"schema": {"$ref": "#/components/schemas/Status"}});
+        // The schema's own is one of BadRequest.
+        if let Some((_, code, reason, message)) = EXAMPLES.iter().find(|(of, ..)| *of == name) {
+            media["example"] = example(name, *code, reason, message);
+        }
+        let response = json!({"description": description, "content": {"application/json": media}});
+        (name.to_owned(), response)
+    });
+    Value::Object(responses.collect())
+}
+
+fn example(name: &str, code: Code, reason: &str, message: &str) -> Value {
+    let mut example = local_replies::body(code, reason, message);
+    if let (true, Some(details)) = (
+        matches!(name, "TooMany" | "Unavailable"),
+        example["details"].as_array_mut(),
+    ) {
+        details.push(json!({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retry_delay": "1s"}));
     }
-    responses.insert("TooLarge".to_owned(), response("The request has over 128 KiB."));
-    responses.insert(
-        "UnsupportedMediaType".to_owned(),
-        response("The body is not sent as `application/json`, in UTF-8, uncompressed."),
-    );
-    responses.insert(
-        "Error".to_owned(),
-        response("Any other error. docs/errors.md lists all reasons."),
-    );
-    responses.into()
+    example
 }
 
 /// The schemas of errors.
@@ -180,4 +254,33 @@ pub(super) fn schemas() -> Map<String, Value> {
     });
     let details = details.into_iter().map(|(name, schema)| (name.to_owned(), schema));
     details.chain([("Status".to_owned(), status)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_example_is_an_error_of_its_status() {
+        let reasons = include_str!("../../../docs/errors.md");
+        let responses = responses();
+        for (code, _, name, meaning) in CODES {
+            // The first code of a status; any of them may be shown.
+            if meaning.is_empty() || *name == "BadRequest" {
+                continue;
+            }
+            let media = &responses[name]["content"]["application/json"];
+            let shown = Code::from_i32(i32::try_from(media["example"]["code"].as_i64().unwrap()).unwrap());
+            let shown = format!("{shown:?}").to_ascii_uppercase();
+            let of_the_status = CODES.iter().filter(|(_, _, other, _)| other == name);
+            assert!(
+                of_the_status.clone().any(|(code, ..)| code.replace('_', "") == shown),
+                "{name}, {code}: {shown}"
+            );
+        }
+        for (name, _, reason, _) in EXAMPLES {
+            assert!(reasons.contains(&format!("| `{reason}` |")), "{reason}");
+            assert!(responses[name].is_object(), "{name}");
+        }
+    }
 }

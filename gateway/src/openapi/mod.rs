@@ -88,7 +88,7 @@ fn sorted(value: Value) -> Value {
     }
 }
 
-/// The last word of a service's or method's name.
+/// Whether the answer is a stream.
 fn is_stream(binding: &Binding) -> bool {
     binding.rpc.is_server_streaming()
 }

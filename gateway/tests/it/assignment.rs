@@ -117,13 +117,20 @@ async fn an_answer_comes_as_it_is_written_and_goes_on_where_it_broke_off() {
     let mut stream = client
         .stream(Method::POST, &format!("/v1/tickets/{id}/replies:stream"))
         .await;
+    // Nor does a proxy hold its pieces back.
+    assert_eq!(stream.headers()["cache-control"], "no-store");
+    assert_eq!(stream.headers()["x-accel-buffering"], "no");
     let started = stream.next().await.unwrap()["started"].take();
     let reply = started["reply_id"].as_str().unwrap();
     let mut had = String::new();
     for _ in 0..3 {
         had.push_str(stream.next().await.unwrap()["delta"]["text"].as_str().unwrap());
     }
-    let running = client.get(&format!("/v1/replies/{reply}")).await.ok();
+    let running = client.get(&format!("/v1/replies/{reply}")).await;
+    // Nobody else's cache keeps an answer.
+    assert_eq!(running.headers["cache-control"], "no-store");
+    assert_eq!(running.headers["x-content-type-options"], "nosniff");
+    let running = running.ok();
     assert_eq!(
         running["reply"]["state"], "REPLY_STATE_RUNNING",
         "pieces come one by one"

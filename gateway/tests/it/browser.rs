@@ -228,4 +228,14 @@ async fn grpc_passes_as_it_is() {
         refused.message(),
         "Log in, and send one `authorization: Bearer <access token>`."
     );
+    let large = SignUpRequest {
+        display_name: "A".repeat(200_000),
+        ..Default::default()
+    };
+    let refused = accounts.sign_up(large).await.unwrap_err();
+    assert_eq!(refused.code(), Code::OutOfRange, "{refused:?}");
+    assert_eq!(
+        refused.get_error_details().error_info().unwrap().reason,
+        "MESSAGE_TOO_LARGE"
+    );
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use reqwest::header::HeaderMap;
 use reqwest::{Method, Response, StatusCode};
@@ -16,7 +17,9 @@ static NEXT: AtomicU32 = AtomicU32::new(1);
 /// Someone who calls; nobody in particular before they log in.
 #[derive(Clone)]
 pub(crate) struct Client {
-    system: Arc<System>,
+    base: String,
+    /// What it calls, kept alive.
+    _system: Option<Arc<System>>,
     http: reqwest::Client,
     pub(crate) token: String,
     pub(crate) email: String,
@@ -34,8 +37,17 @@ impl Client {
     /// Nobody.
     pub(crate) fn of(system: &Arc<System>) -> Self {
         Self {
-            system: system.clone(),
-            http: reqwest::Client::builder().timeout(PATIENCE).build().unwrap(),
+            _system: Some(system.clone()),
+            ..Self::at(system.url(""))
+        }
+    }
+
+    /// Nobody, at another gateway.
+    pub(crate) fn at(base: String) -> Self {
+        Self {
+            base,
+            _system: None,
+            http: http(PATIENCE),
             token: String::new(),
             email: String::new(),
         }
@@ -43,12 +55,24 @@ impl Client {
 
     /// A new customer, logged in.
     pub(crate) async fn customer(system: &Arc<System>) -> Self {
-        let mut client = Self::of(system);
-        client.email = format!("customer{}@example.com", NEXT.fetch_add(1, Ordering::Relaxed));
-        let new = json!({"email": client.email, "password": PASSWORD, "display_name": "Ann Example"});
-        client.post("/v1/auth/signup", &new).await.ok();
-        client.log_in(PASSWORD).await;
-        client
+        Self::of(system).signed_up().await
+    }
+
+    /// The same as a new customer, logged in.
+    pub(crate) async fn signed_up(mut self) -> Self {
+        self.email = format!("customer{}@example.com", NEXT.fetch_add(1, Ordering::Relaxed));
+        let new = json!({"email": self.email, "password": PASSWORD, "display_name": "Ann Example"});
+        self.post("/v1/auth/signup", &new).await.ok();
+        self.log_in(PASSWORD).await;
+        self
+    }
+
+    /// The same, who waits longer for the end of an answer.
+    pub(crate) fn waiting(self, patience: Duration) -> Self {
+        Self {
+            http: http(patience),
+            ..self
+        }
     }
 
     /// The admin.
@@ -75,7 +99,7 @@ impl Client {
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        let request = self.http.request(method, self.system.url(path));
+        let request = self.http.request(method, format!("{}{path}", self.base));
         if self.token.is_empty() {
             request
         } else {
@@ -106,18 +130,36 @@ impl Client {
 
     /// Begins to read a stream.
     pub(crate) async fn stream(&self, method: Method, path: &str) -> Stream {
+        self.stream_of(method, path, &json!({})).await
+    }
+
+    /// The same of a request with a body, where the method is POST.
+    pub(crate) async fn stream_of(&self, method: Method, path: &str, body: &Value) -> Stream {
+        let stream = self.open(method, path, body).await;
+        stream.unwrap_or_else(|| panic!("{path}: the service is away"))
+    }
+
+    /// The same; `None` where the service is away.
+    pub(crate) async fn open(&self, method: Method, path: &str, body: &Value) -> Option<Stream> {
         let mut request = self.request(method.clone(), path);
         if method == Method::POST {
-            request = request.header("content-type", "application/json").body("{}");
+            request = request.json(body);
         }
         let response = request.send().await.unwrap();
+        if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+            return None;
+        }
         assert_eq!(response.status(), StatusCode::OK, "{path}");
         assert_eq!(response.headers()["content-type"], "text/event-stream", "{path}");
-        Stream {
+        Some(Stream {
             response,
             rest: Vec::new(),
-        }
+        })
     }
+}
+
+fn http(patience: Duration) -> reqwest::Client {
+    reqwest::Client::builder().timeout(patience).build().unwrap()
 }
 
 impl Answer {
@@ -186,8 +228,23 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        self.response.headers()
+    }
+
     /// The next event; `None` at the stream's end.
     pub(crate) async fn next(&mut self) -> Option<Value> {
+        let event = self.next_of_a_stream_that_may_break().await.unwrap();
+        assert!(
+            event.is_some() || self.rest.is_empty(),
+            "half an event: {:?}",
+            self.rest
+        );
+        event
+    }
+
+    /// The same, where the connection may break too.
+    pub(crate) async fn next_of_a_stream_that_may_break(&mut self) -> reqwest::Result<Option<Value>> {
         loop {
             if let Some(end) = self.rest.windows(2).position(|two| two == b"\n\n") {
                 let event: Vec<u8> = self.rest.drain(..end + 2).collect();
@@ -197,14 +254,11 @@ impl Stream {
                     .strip_prefix("data: ")
                     .unwrap_or_else(|| panic!("no data: {event:?}"));
                 assert!(!data.contains('\n'), "one line each: {event:?}");
-                return Some(serde_json::from_str::<Value>(data).unwrap()["event"].take());
+                return Ok(Some(serde_json::from_str::<Value>(data).unwrap()["event"].take()));
             }
-            match self.response.chunk().await.unwrap() {
+            match self.response.chunk().await? {
                 Some(chunk) => self.rest.extend_from_slice(&chunk),
-                None => {
-                    assert!(self.rest.is_empty(), "half an event: {:?}", self.rest);
-                    return None;
-                }
+                None => return Ok(None),
             }
         }
     }

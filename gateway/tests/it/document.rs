@@ -3,6 +3,7 @@
 use std::process::Command;
 use std::sync::Arc;
 
+use reqwest::StatusCode;
 use serde_json::Value;
 
 use crate::client::Client;
@@ -112,6 +113,38 @@ async fn schemathesis_finds_nothing() {
     };
     schemathesis(&system, &admin, &apart("--exclude-operation-id", APART)).await;
     schemathesis(&system, &customer, &apart("--include-operation-id", &APART[..3])).await;
+}
+
+#[tokio::test]
+async fn whoever_asks_for_the_head_of_a_page_gets_it() {
+    let system = System::shared();
+    for page in gateway::pages::PAGES {
+        let (whole, head) = (
+            client().get(system.url(page.path)),
+            client().head(system.url(page.path)),
+        );
+        let (whole, head) = (whole.send().await.unwrap(), head.send().await.unwrap());
+        assert_eq!(
+            (whole.status(), head.status()),
+            (StatusCode::OK, StatusCode::OK),
+            "{}",
+            page.path
+        );
+        for header in [
+            "content-type",
+            "content-length",
+            "content-security-policy",
+            "cache-control",
+        ] {
+            assert_eq!(
+                whole.headers()[header],
+                head.headers()[header],
+                "{} {header}",
+                page.path
+            );
+        }
+        assert_eq!(head.headers()["cache-control"], "no-cache", "{}", page.path);
+    }
 }
 
 const MARK: &str = "<!-- A test runs these lines as they stand. -->\n```\n";

@@ -52,3 +52,31 @@ async fn only_what_reads_is_tried_again() {
         assert_eq!(tries(rpc), 1, "{rpc}");
     }
 }
+
+#[tokio::test]
+async fn a_replica_that_goes_away_is_passed_over_at_once() {
+    let (stays, goes) = (Upstream::on("127.0.0.1:0"), Upstream::on("127.0.0.1:0"));
+    let both = format!("{},{}", stays.address, goes.address);
+    let unlimited = [
+        ("GATEWAY_REQUESTS_PER_SECOND", "0"),
+        ("GATEWAY_COSTLY_REQUESTS_PER_SECOND", "0"),
+    ];
+    let gateway = Gateway::before(&both, &unlimited).await;
+    let log_in = async || {
+        let post = client().post(gateway.url("/v1/auth/login"));
+        Answer::of(post.json(&serde_json::json!({}))).await.status
+    };
+    until("calls to both", async || {
+        log_in().await;
+        [&stays, &goes].iter().all(|replica| {
+            let calls = replica.calls();
+            calls.iter().any(|(path, _)| path.ends_with("/LogIn"))
+        })
+    })
+    .await;
+    drop(goes);
+    // Long before its health is looked at again.
+    for call in 0..100 {
+        assert_eq!(log_in().await, 404, "call {call}: as it was told");
+    }
+}

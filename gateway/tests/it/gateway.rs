@@ -60,6 +60,13 @@ impl Gateway {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
+    /// What Envoy's administration says.
+    pub(crate) async fn admin(&self, path: &str) -> String {
+        let address = fs::read_to_string(self.folder.path().join("files/admin")).unwrap();
+        let answer = client().get(format!("http://{address}{path}")).send().await.unwrap();
+        answer.text().await.unwrap()
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
@@ -80,7 +87,18 @@ pub(crate) fn client() -> reqwest::Client {
 impl Drop for Gateway {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("the gateway's log:\n{}", self.log());
+            // For whoever reads why the test failed. Envoy writes its log every half a second.
+            std::thread::sleep(Duration::from_secs(1));
+            let log = self.log();
+            let odd = log
+                .lines()
+                .rev()
+                .filter(|line| !line.contains("\"status\":200"))
+                .take(20);
+            eprintln!(
+                "the gateway's last lines that are no 200, the newest first:\n{}",
+                odd.collect::<Vec<_>>().join("\n")
+            );
         }
         let _ = self.process.kill();
         let _ = self.process.wait();

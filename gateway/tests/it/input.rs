@@ -252,24 +252,46 @@ async fn bad_queries_are_refused_by_field() {
         ("a%26b=1", "?"),
         ("page_token=x", "page_token"),
         ("assignee_id=x", "assignee_id"),
+        ("page_size=99999999999", "page_size"),
+        ("page_size=2147483648", "page_size"),
+        ("page_size=-2147483649", "page_size"),
+        ("page_size=1e400", "page_size"),
+        ("page_size=0x10", "page_size"),
+        ("page_size=", "page_size"),
+        ("created_from=yesterday", "created_from"),
+        ("created_from=2026-01-01", "created_from"),
+        ("created_from=2026-13-01T00:00:00Z", "created_from"),
+        ("created_from=2026-02-29T00:00:00Z", "created_from"),
+        ("created_from=2026-01-01T24:00:00Z", "created_from"),
+        ("created_from=2026-01-01T00:00:00", "created_from"),
+        ("created_from=2026-01-01T00:00:00.Z", "created_from"),
+        ("created_from=2026-01-01T00:00:00.0123456789Z", "created_from"),
+        ("created_from=0000-01-01T00:00:00Z", "created_from"),
+        ("created_before=2026-01-01T00:00:00%2B25:00", "created_before"),
+        ("query=%ff", "query"),
+        ("query=%c3%28", "query"),
     ] {
         let answer = client.get(&format!("/v1/tickets?{query}")).await;
         answer.assert_refused(400, "INVALID_FIELDS");
         assert_eq!(answer.fields(), [field], "{query}");
     }
     for query in [
-        "page_size=99999999999",
-        "created_from=yesterday",
-        "created_from=2026-13-01T00:00:00Z",
-        "query=%ff",
+        "query=%25_%27%20OR%201%3D1--&created_from=2026-01-01T00:00:00Z",
+        "page_size=0007&created_from=2024-02-29T23:59:59.123456789%2B05:30&created_before=9999-12-31T23:59:59Z",
+        "page_size=2147483647&created_from=0001-01-01T00:00:00Z",
     ] {
-        let answer = client.get(&format!("/v1/tickets?{query}")).await;
-        answer.assert_refused(400, "MALFORMED_REQUEST");
+        client.get(&format!("/v1/tickets?{query}")).await.ok();
     }
+    let offset = |text: &str| format!("/v1/replies/{ID}:attach?attempt=1&after_offset={text}");
+    let beyond = client.get(&offset("9223372036854775808")).await;
+    assert_eq!(
+        (beyond.reason(), beyond.fields()),
+        ("INVALID_FIELDS", vec!["after_offset"])
+    );
     client
-        .get("/v1/tickets?query=%25_%27%20OR%201%3D1--&created_from=2026-01-01T00:00:00Z")
+        .get(&offset("9223372036854775807"))
         .await
-        .ok();
+        .assert_refused(404, "REPLY_NOT_FOUND");
 }
 
 #[tokio::test]

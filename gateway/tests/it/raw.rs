@@ -101,6 +101,24 @@ async fn floods_of_headers_are_refused() {
 }
 
 #[tokio::test]
+async fn other_protocols_are_refused_in_the_form_of_every_error() {
+    let system = System::shared();
+    let websocket = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+                     sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let old = b"GET /v1/me HTTP/1.0\r\nhost: desk\r\n\r\n".to_vec();
+    for request in [get("/v1/me", websocket), old] {
+        let (statuses, answer) = send(system.address(), &request).await;
+        assert_eq!(statuses, [400], "{answer}");
+        assert!(answer.contains("content-type: application/json"), "{answer}");
+        assert!(answer.contains("\"reason\":\"MALFORMED_REQUEST\""), "{answer}");
+    }
+    // curl offers the second by itself, and does without.
+    let offered = "connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAARAAAAAAAIAAAAA\r\n";
+    let (statuses, _) = send(system.address(), &get("/.well-known/jwks.json", offered)).await;
+    assert_eq!(statuses, [200]);
+}
+
+#[tokio::test]
 async fn no_request_hides_in_another() {
     let system = System::shared();
     let body = json!({"email": "hidden@example.com", "password": PASSWORD, "display_name": "I"}).to_string();

@@ -15,13 +15,15 @@ const page = await browser.newPage();
 page.setDefaultTimeout(30_000);
 await page.setViewport({ width: 1000, height: 900 });
 const saw = { elsewhere: [], problems: [] };
+// A failure that a visit makes itself, and that Chromium notes.
+let expected = /(?!)/;
 const requests = [];
 page.on("request", (request) => {
   requests.push(`${request.method()} ${request.url()}`);
   if (!request.url().startsWith(url) && !request.url().startsWith("data:")) saw.elsewhere.push(request.url());
 });
 page.on("pageerror", (error) => saw.problems.push(String(error)));
-page.on("console", (message) => { if (message.type() === "error") saw.problems.push(message.text()); });
+page.on("console", (message) => { if (message.type() === "error" && !expected.test(message.text())) saw.problems.push(message.text()); });
 const text = (selector) => page.$eval(selector, (element) => element.textContent);
 
 const visits = {
@@ -60,10 +62,40 @@ const visits = {
     await page.waitForFunction((had) => document.getElementById("answer-text").textContent.length > had + 20, {}, saw.before.length);
     await page.waitForFunction(() => document.getElementById("answer").hidden, { timeout: 60_000 });
     saw.after = await text("#answer-text");
+    await page.waitForSelector("#messages li.desk");
     saw.posted = await text("#messages li:last-child p");
     const of = (method, part) => requests.filter((request) => request.startsWith(method) && request.includes(part));
     saw.asked = of("POST", "/replies:stream").length;
     saw.attached = of("GET", ":attach?");
+
+    // A message while an answer is written: that one is put away, and the newest is answered.
+    const say = async (body, how) => {
+      await page.type("#body", `${body} ${how}`);
+      await page.click("#send");
+      // The simulator quotes what it answers.
+      await page.waitForFunction((said) => document.getElementById("answer-text").textContent.includes(said), {}, body);
+    };
+    await say("And the scanner?", "[sim:slow]");
+    await say("No, the fan.", "[sim:slow token_ms=20]");
+    await page.waitForFunction(() => document.querySelector("#messages li:last-child.desk"), { timeout: 60_000 });
+    saw.answers = (await page.$$("#messages li.desk")).length;
+    saw.newest = await text("#messages li:last-child p");
+
+    // A reload while the service is away: what there was is not lost.
+    let refusals = 0;
+    await page.setRequestInterception(true);
+    page.on("request", (request) => {
+      if (refusals < 2 && request.method() === "GET" && request.url().includes("/v1/tickets/")) {
+        refusals += 1;
+        request.respond({ status: 503, contentType: "application/json", body: JSON.stringify({ code: 14, message: "Away.", details: [] }) });
+      } else request.continue();
+    });
+    expected = /status of 503/;
+    await page.reload();
+    await page.waitForFunction(() => document.getElementById("problem").textContent === "Away.");
+    await page.waitForFunction(() => document.getElementById("problem").hidden);
+    saw.refusals = refusals;
+    saw.kept = await text("#messages li:last-child p");
   },
 };
 

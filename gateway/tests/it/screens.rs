@@ -82,6 +82,15 @@ async fn an_answer_goes_on_after_a_reload() {
         "{saw}"
     );
     assert_eq!(saw["posted"], saw["after"], "what was shown is what was posted");
+    // The newest message was answered, and the one before it was not.
+    assert_eq!(saw["answers"], 2, "{saw}");
+    assert!(saw["newest"].as_str().unwrap().contains("No, the fan."), "{saw}");
+    // A reload while the service was away lost nothing.
+    assert_eq!(
+        (&saw["refusals"], &saw["kept"]),
+        (&Value::from(2), &saw["newest"]),
+        "{saw}"
+    );
     assert_eq!(saw["elsewhere"], Value::Array(Vec::new()));
     assert_eq!(saw["problems"], Value::Array(Vec::new()));
 }

@@ -107,6 +107,10 @@ async fn a_token_that_is_none_ends_at_the_gateway() {
         .await
         .assert_refused(401, "TOKEN_INVALID");
     client.get("/v1/me").await.ok();
+    let in_small_letters = Client::of(&system)
+        .request(reqwest::Method::GET, "/v1/me")
+        .header("authorization", format!("bearer {}", client.token));
+    crate::client::Answer::of(in_small_letters).await.ok();
 }
 
 #[tokio::test]
