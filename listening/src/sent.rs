@@ -121,6 +121,6 @@ mod tests {
         assert_eq!(find(format!("title={title:?} ").as_bytes()).as_deref(), Some(title));
         assert_eq!(find(new.ticket.unwrap().id.as_bytes()), None, "ids may be told");
         assert_eq!(find(b"nothing of it"), None);
-        assert!(find(b"key=gsk_x").is_some() && find(b"a eyJhbGciOiJFZERTQSJ9").is_some());
+        assert!(find(b"key=gsk_test").is_some() && find(b"a eyJhbGciOiJFZERTQSJ9").is_some());
     }
 }
